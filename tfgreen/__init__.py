@@ -1,0 +1,1 @@
+"""Green model compression and edge export for Keras."""
