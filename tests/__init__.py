@@ -1,0 +1,1 @@
+"""The tests of tfgreen; the folders mirror the package."""
