@@ -120,7 +120,8 @@ class KernelSets(_Section):
         repeated = sorted({name for name in self.runs if self.runs.count(name) > 1})
         if repeated:
             raise ValueError(
-                f"{repeated[0]!r} is named twice; name each kernel set once, as truth or in compared"
+                f"{repeated[0]!r} is named twice; name each kernel set once, "
+                "as truth or in compared"
             )
         return self
 
