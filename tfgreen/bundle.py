@@ -1,20 +1,36 @@
-"""Bundle: what an export returns, on disk and back."""
+"""Bundle: what an export returns, on disk and back.
+
+`save("kws.tflite")` writes the file and `kws.certificate.json` beside it. Any other path is a
+folder with `model.tflite`, `manifest.json`, `certificate.json`, `golden.npz`, `preprocess.json`
+and `snippets/`. Both are written so that a kill leaves the old ones, or none.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfgreen import manifest as on_disk
+from tfgreen import writing
+from tfgreen.errors import IntegrityError, OutputError, OutputExistsError, UsageError
+from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
+from tfgreen.manifest import DataOrigin, GoldenFacts, Manifest
+from tfgreen.preprocess import Preprocess
+from tfgreen.reporting.snippets import render_snippets
+from tfgreen.stack import stack_versions
+from tfgreen.verification.certificate import Certificate
 
 if TYPE_CHECKING:
     from tfgreen.profile import ExportProfile
-    from tfgreen.verification.certificate import Certificate
+
+FILE_SUFFIX, CERTIFICATE_SUFFIX, SNIPPETS = ".tflite", ".certificate.json", "snippets"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Bundle:
     """An exported file with the proof of what it computes.
 
@@ -28,6 +44,7 @@ class Bundle:
         calibration_source: where they came from, in words.
         evaluation_sha256, evaluation_source: the same of the evaluation samples.
         labels: class names in output order, when the data told them.
+        versions: the stack that made the file, package → version.
     """
 
     content: bytes
@@ -40,16 +57,148 @@ class Bundle:
     evaluation_sha256: str | None = None
     evaluation_source: str | None = None
     labels: tuple[str, ...] | None = None
+    versions: Mapping[str, str] = field(default_factory=stack_versions)
+
+    def __repr__(self) -> str:
+        return (
+            f"Bundle({self.profile.name}, {len(self.content):,} bytes, "
+            f"verdict {self.certificate.verdict})"
+        )
+
+    @functools.cached_property
+    def preprocess(self) -> Preprocess:
+        """Scale, zero point, dtype and shape of every input and output, and the labels."""
+        return Preprocess.of(TfliteModel.from_bytes(self.content), self.labels)
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
-        """Write the bundle; see the module docstring."""
-        raise NotImplementedError
+        """Write the file and its certificate, or the whole folder; returns where.
+
+        Args:
+            path: ends in `.tflite` for the file alone, else a folder. Missing parents are made.
+            force: replace what an earlier export wrote there. A folder that is neither empty nor
+                a bundle is never replaced.
+
+        Raises:
+            OutputExistsError: something is there that may not be replaced.
+            OutputError: the disk refuses; nothing is left half-written.
+        """
+        check_output(path, force=force)
+        place = Path(path)
+        if not _is_file(path):
+            writing.write_folder(place, self._folder_files(), force=force)
+        else:
+            certificate = self.certificate.to_json().encode()
+            files = {certificate_path(place): certificate, place: self.content}
+            writing.write_files(files, force=force)
+        return place
 
     @classmethod
     def read(cls, folder: str | Path) -> Bundle:
-        """Read a bundle folder back."""
-        raise NotImplementedError
+        """Read a bundle folder back, with the hash of every file checked.
+
+        Raises:
+            MissingPathError: there is no such folder.
+            InvalidModelError: it is no bundle, or one of a newer tfgreen.
+            IntegrityError: a file is missing, changed, or not listed.
+        """
+        manifest = on_disk.read_manifest(folder)
+        files = on_disk.read_files(folder, manifest)
+        certificate = Certificate.from_json(files[on_disk.CERTIFICATE])
+        if certificate.model_sha256 != manifest.files[on_disk.MODEL]:
+            raise IntegrityError(
+                f"The certificate in {folder} is of another file than {on_disk.MODEL}. "
+                "Export again."
+            )
+        calibration, evaluation = manifest.calibration, manifest.evaluation
+        return cls(
+            content=files[on_disk.MODEL],
+            certificate=certificate,
+            profile=manifest.profile,
+            facts=manifest.conversion,
+            golden=Golden.from_bytes(files[on_disk.GOLDEN]),
+            calibration_sha256=calibration.sha256 if calibration else None,
+            calibration_source=calibration.source if calibration else None,
+            evaluation_sha256=evaluation.sha256 if evaluation else None,
+            evaluation_source=evaluation.source if evaluation else None,
+            labels=manifest.labels,
+            versions=manifest.versions,
+        )
+
+    def _folder_files(self) -> dict[str, bytes]:
+        files = {
+            on_disk.MODEL: self.content,
+            on_disk.CERTIFICATE: self.certificate.to_json().encode(),
+            on_disk.GOLDEN: self.golden.to_bytes(),
+            on_disk.PREPROCESS: self.preprocess.to_json().encode(),
+        }
+        for name, text in render_snippets(self.preprocess).items():
+            files[f"{SNIPPETS}/{name}"] = text.encode()
+        return files | {on_disk.MANIFEST: self._manifest(files).to_json().encode()}
+
+    def _manifest(self, files: Mapping[str, bytes]) -> Manifest:
+        return Manifest(
+            profile=self.profile,
+            versions=dict(self.versions),
+            files=on_disk.hashes(files),
+            calibration=_origin(self.calibration_sha256, self.calibration_source),
+            evaluation=_origin(self.evaluation_sha256, self.evaluation_source),
+            labels=self.labels,
+            golden=GoldenFacts(
+                samples=len(self.golden), kernel_sets=tuple(sorted(self.golden.outputs))
+            ),
+            conversion=dict(self.facts),
+        )
 
 
 def check_output(path: str | Path, *, force: bool = False) -> None:
-    """Raise now what `Bundle.save` would raise about `path` after a long export."""
+    """Raise now what `Bundle.save` would raise about `path` at the end of a long export.
+
+    Raises:
+        UsageError: the path is empty.
+        OutputExistsError: something is there that may not be replaced.
+        OutputError: nothing can be written there.
+    """
+    if not str(path):
+        raise UsageError("The output path is empty. Give a folder, or a file ending in .tflite.")
+    place = Path(path)
+    writing.check_writable(place)
+    if not _is_file(path):
+        _check_folder(place, force=force)
+        return
+    for file in (place, certificate_path(place)):
+        if file.is_dir():
+            raise OutputError(f"{file} is a folder, and a file should go there. Choose another.")
+        writing.refuse_existing(file, force=force)
+
+
+def certificate_path(file: Path) -> Path:
+    """Where the certificate of a `.tflite` file lies.
+
+    >>> certificate_path(Path("build/kws.tflite")).as_posix()
+    'build/kws.certificate.json'
+    """
+    return file.with_name(file.name[: -len(FILE_SUFFIX)] + CERTIFICATE_SUFFIX)
+
+
+def _check_folder(folder: Path, *, force: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(
+            f"{folder} is a file, and a bundle is a folder. Choose another path, or a name "
+            "ending in .tflite for the file alone."
+        )
+    writing.refuse_existing(folder, force=force)
+    with writing.explained(folder):
+        foreign = folder.is_dir() and any(folder.iterdir()) and not on_disk.is_bundle(folder)
+    if foreign:
+        raise OutputExistsError(
+            f"{folder} is a folder of other things, no bundle, so it is not replaced even with "
+            "--force. Choose another path."
+        )
+
+
+def _is_file(path: str | Path) -> bool:
+    return str(path).lower().endswith(FILE_SUFFIX)
+
+
+def _origin(sha256: str | None, source: str | None) -> DataOrigin | None:
+    return None if sha256 is None else DataOrigin(sha256=sha256, source=source)

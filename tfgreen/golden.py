@@ -1,9 +1,10 @@
-"""Golden vectors: what was fed to a file and what each kernel set answered, to be replayed later."""
+"""Golden vectors: what was fed to a file and what each kernel set answered, for replays."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ _REGULAR_FILE = 0o100644 << 16
 _FLOAT, _FILE, _OUTPUT = "float_input", "input", "output"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Golden:
     """The samples of a bundle: as the user has them, as the file takes them, and the answers.
 
@@ -95,7 +96,7 @@ def _read_npz(content: bytes) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays: dict[str, Any] = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidDataError(
             f"The golden vectors are no readable .npz file ({error}); expected an archive that "
             "tfgreen wrote. Export again."

@@ -1,0 +1,1 @@
+"""One record, several renderings: text for people, JSON for programs, code for applications."""
