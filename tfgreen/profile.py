@@ -181,6 +181,11 @@ class ExportProfile(_Section):
     limits: Limits = Limits()
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether activations are quantized beforehand, so that their ranges must be known."""
+        return self.scheme in {"int8", "int16x8"}
+
     @model_validator(mode="after")
     def _fits_the_runtimes(self) -> ExportProfile:
         reason = next(_objections(self), None)
@@ -312,7 +317,8 @@ def _objections(profile: ExportProfile) -> Iterator[str]:
 
 def _sentence(where: str, error: ValidationError) -> str:
     """Phrase pydantic's first complaint as one sentence, and count the others."""
-    complaints = error.errors()
+    # A misspelt key is also a missing one; the spelling is what there is to mend.
+    complaints = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     first = complaints[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
