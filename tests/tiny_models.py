@@ -56,6 +56,7 @@ _OPTIONS = {
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "MAX_POOL_2D": "Pool2DOptions",
+    "SVDF": "SVDFOptions",
     "SUM": "ReducerOptions",
     "MEAN": "ReducerOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
