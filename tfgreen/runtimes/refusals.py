@@ -22,7 +22,7 @@ def refusal(kernel_set: str, message: str) -> UnregisteredOpError | RefusedModel
     """The exception that a runtime's message stands for, worded for people.
 
     >>> refusal("micro", "Didn't find op for builtin opcode 'GELU'")
-    UnregisteredOpError("The micro kernels have no GELU.")
+    UnregisteredOpError('The micro kernels have no GELU.')
     """
     if found := _MISSING_BUILTIN.search(message):
         name, version = found.groups()
