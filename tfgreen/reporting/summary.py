@@ -1,0 +1,46 @@
+"""A certificate in a few plain lines, for notebooks and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tfgreen.reporting.wording import bytes_text, decibel_text, printable, share_text
+from tfgreen.verification.certificate import Certificate, Metric
+
+
+def certificate_summary(certificate: Certificate) -> str:
+    """Verdict, key figures, the four gates, and every failed check; no trailing newline."""
+    return "\n".join(_lines(certificate))
+
+
+def headline(certificate: Certificate) -> str:
+    """The figures that people ask for first, in one line."""
+    parts = [certificate.profile, bytes_text(certificate.file_bytes)]
+    if certificate.arena_bytes is not None:
+        parts.append(f"arena {bytes_text(certificate.arena_bytes)}")
+    if certificate.outputs:
+        parts.append(f"SQNR {decibel_text(certificate.sqnr_db)}")
+    if certificate.agreement is not None:
+        parts.append(f"agreement {share_text(certificate.agreement)}")
+    parts.extend(metric_text(metric) for metric in certificate.metrics)
+    return printable(" · ".join(parts))
+
+
+def metric_text(metric: Metric) -> str:
+    """A metric of the float model and of the first kernel set, which is the truth."""
+    values = [metric.float_model, next(iter(metric.kernel_sets.values()), None)]
+    return f"{metric.kind} {' → '.join(metric_value(metric, value) for value in values)}"
+
+
+def metric_value(metric: Metric, value: float | None) -> str:
+    """One number of a metric in its own unit."""
+    if metric.kind == "accuracy" or value is None:
+        return share_text(value)
+    return f"{value:.4g}"
+
+
+def _lines(certificate: Certificate) -> Iterator[str]:
+    yield f"{certificate.verdict.upper()}  {headline(certificate)}"
+    yield "  " + " · ".join(f"{result.gate} {result.status}" for result in certificate.gates)
+    for check in certificate.failed_checks:
+        yield f"  {check.gate}: {printable(check.message)}"
