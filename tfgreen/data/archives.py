@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -20,6 +21,8 @@ _DAMAGE = (
     MemoryError,
     RecursionError,
     RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -31,7 +34,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         if not zipfile.is_zipfile(path):
             raise zipfile.BadZipFile("no zip archive, or a truncated one")
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
     except _DAMAGE as error:
         raise _refusal(path, error, remedy) from error
@@ -40,9 +43,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def read_npy(path: Path) -> np.ndarray:
     """The array of an .npy file. Raises InvalidDataError for damage and for pickles."""
     try:
-        array = np.load(path, allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("an .npz archive with the wrong suffix")
+        if zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("an .npz archive with the wrong suffix")
+        with path.open("rb") as file:
+            array: np.ndarray = np.load(file, allow_pickle=False)
     except _DAMAGE as error:
         raise _refusal(path, error, "np.save('calibration.npy', array)") from error
     return array

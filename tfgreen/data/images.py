@@ -70,7 +70,7 @@ def read_image_folder(
             [class_names.index(path.relative_to(folder).parts[0]) for path in files]
         )
     described = f"{folder} ({len(files)} of {total} images, 0..255"
-    described += f"; {ignored} other files left out)" if ignored else ")"
+    described += f"; other files left out: {ignored})" if ignored else ")"
     return Parts({"x": np.stack(images)}, labels, class_names or None), described
 
 
@@ -109,7 +109,7 @@ def _decoded(path: Path, size: ImageSize) -> np.ndarray:
             if converted.size != wanted:
                 converted = converted.resize(wanted, pillow.Resampling.BILINEAR)
             pixels = np.asarray(converted, dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+    except Exception as error:  # damaged files make decoders raise all kinds of things
         raise InvalidDataError(
             f"The image {path} cannot be read: {error}. Replace it or take it out."
         ) from error

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 _LEAST_SAMPLES, _LEAST_VALUES = 8, 16
+# Tables of standardised features are honest data without neighbours; only long vectors are judged.
+_LEAST_VECTOR_VALUES = 64
 _MOST_SAMPLES, _MOST_POSITIONS, _MOST_VALUES = 256, 64, 20_000
 
 
@@ -17,14 +19,15 @@ def looks_random(array: np.ndarray) -> Mapping[str, float | str] | None:
     All of it must hold: the values of one sample do not go together (squared correlation of 64
     positions over the samples as by chance), neighbours along every axis are uncorrelated, every
     position has the same mean, and the values follow a uniform or a normal distribution. Less
-    than 8 samples or 16 values a sample are too few to tell.
+    than 8 samples, 16 values a sample or 64 values in a plain vector are too few to tell.
 
     >>> looks_random(np.random.default_rng(0).random((32, 8, 8)))["distribution"]
     'uniform'
     >>> looks_random(np.cumsum(np.ones((32, 64)), axis=1)) is None
     True
     """
-    if len(array) < _LEAST_SAMPLES or array[0].size < _LEAST_VALUES:
+    least = _LEAST_VECTOR_VALUES if array.ndim == 2 else _LEAST_VALUES
+    if len(array) < _LEAST_SAMPLES or array[0].size < least:
         return None
     sample = array[:_MOST_SAMPLES].astype(np.float64)
     together = _correlation_over_chance(sample)
@@ -36,7 +39,7 @@ def looks_random(array: np.ndarray) -> Mapping[str, float | str] | None:
     if _mean_spread_over_chance(sample) > 2:
         return None
     distribution, distance = _closest_distribution(sample)
-    if distance > 0.03:
+    if distance > max(0.03, 1.6 / math.sqrt(min(sample.size, _MOST_VALUES))):
         return None
     strongest = max((abs(correlation) for correlation, _ in neighbours), default=0.0)
     return {

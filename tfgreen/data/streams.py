@@ -130,14 +130,14 @@ def _append(
                 f"'{key[1]}' in {source} gives single values; expected batches whose first "
                 "dimension counts the samples. Batch them first, as dataset.batch(32)."
             )
-        first = joined.setdefault(key, [array])[0]
-        if first.shape[1:] != array.shape[1:]:
+        arrays = joined.setdefault(key, [])
+        if arrays and arrays[0].shape[1:] != array.shape[1:]:
             raise InvalidDataError(
-                f"The batches of {source} differ in the shape of '{key[1]}': {first.shape[1:]}, "
-                f"then {array.shape[1:]} (without the batch). Give samples of one shape."
+                f"The batches of {source} differ in the shape of '{key[1]}': "
+                f"{arrays[0].shape[1:]}, then {array.shape[1:]} (without the batch). Give "
+                "samples of one shape."
             )
-        if first is not array:
-            joined[key].append(array)
+        arrays.append(array.copy())  # some generators fill one buffer again and again
     return len(next(iter(keyed.values())))
 
 
