@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def audited(calibration: Samples, evaluation: Samples | None = None) -> dict[str
     findings = audit_calibration(calibration, [SPEC], evaluation)
     assert [f.severity for f in findings] == sorted(f.severity for f in findings)
     assert all(finding.message.endswith((".", "?")) for finding in findings)
+    json.dumps([finding.to_facts() for finding in findings], allow_nan=False)
     return {finding.code: finding for finding in findings}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tfgreen.errors import InvalidDataError
 
@@ -21,6 +21,19 @@ class Finding:
     code: str
     message: str
     evidence: Mapping[str, float | int | str] = field(default_factory=dict)
+
+    def to_facts(self) -> dict[str, Any]:
+        """The finding in plain types, for JSON.
+
+        >>> Finding("warning", "few-samples", "Only 3.", {"samples": 3}).to_facts()["evidence"]
+        {'samples': 3}
+        """
+        return {
+            "severity": self.severity,
+            "code": self.code,
+            "message": self.message,
+            "evidence": dict(self.evidence),
+        }
 
 
 def refuse_errors(findings: Iterable[Finding]) -> None:
