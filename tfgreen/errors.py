@@ -28,7 +28,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfgreen.verification.certificate import Certificate
+    from tfgreen.bundle import Bundle
 
 
 class TfgreenError(Exception):
@@ -108,10 +108,10 @@ class IntegrityError(TfgreenError, ValueError):
 
 
 class GateError(TfgreenError, RuntimeError):
-    """A gate of the certificate failed; `certificate` holds every check with its number."""
+    """A gate of the certificate failed; `bundle` can be looked at, and saved, all the same."""
 
     exit_code = 3
 
-    def __init__(self, message: str, certificate: Certificate) -> None:
+    def __init__(self, message: str, bundle: Bundle) -> None:
         super().__init__(message)
-        self.certificate = certificate
+        self.bundle = bundle

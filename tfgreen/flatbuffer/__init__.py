@@ -7,7 +7,13 @@ Traceback (most recent call last):
 tfgreen.errors.InvalidModelError: The model has no TFL3 file identifier: it is not a .tflite file.
 """
 
-from tfgreen.flatbuffer.edits import cut_op, inline_external_buffers, with_outputs, with_ranges
+from tfgreen.flatbuffer.edits import (
+    cut_op,
+    inline_external_buffers,
+    with_constants,
+    with_outputs,
+    with_ranges,
+)
 from tfgreen.flatbuffer.facts import Op, Quantization, Tensor
 from tfgreen.flatbuffer.model import TfliteModel
 from tfgreen.flatbuffer.queries import logits, multiply_accumulates
@@ -24,6 +30,7 @@ __all__ = [
     "logits",
     "multiply_accumulates",
     "op_names",
+    "with_constants",
     "with_outputs",
     "with_ranges",
 ]

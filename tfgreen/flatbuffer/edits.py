@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfgreen.errors import UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import reading
 from tfgreen.flatbuffer.facts import Op
@@ -123,6 +125,37 @@ def with_ranges(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> by
     return pack(root, model.content)
 
 
+def with_constants(model: TfliteModel, values: Mapping[int, np.ndarray]) -> bytes:
+    """The same model with other stored values for some constants, by tensor index.
+
+    A buffer that several tensors share is changed for the named tensor alone.
+
+    Raises:
+        UnsupportedModelError: a tensor that is no plain constant, or one of less than 8 bits.
+        UsageError: values of another shape or dtype.
+    """
+    root, graph = _shallow_copy(model)
+    for index, array in values.items():
+        old = model.constant(index)
+        if old.dtype.name != model.tensors[index].dtype:
+            raise UnsupportedModelError(
+                f"Tensor {index} stores {model.tensors[index].dtype}, which is packed; only values "
+                "of whole bytes can be replaced."
+            )
+        if array.shape != old.shape or array.dtype != old.dtype:
+            raise UsageError(
+                f"Tensor {index} holds {old.dtype} {old.shape}; received {array.dtype} "
+                f"{array.shape}."
+            )
+        changed = copy.copy(graph.tensors[index])
+        changed.buffer = len(root.buffers)
+        graph.tensors[index] = changed
+        data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+        root.buffers.append(load_schema().BufferT(data=data))
+    _drop_constants_unused(root)
+    return pack(root, model.content)
+
+
 def inline_external_buffers(content: bytes) -> bytes:
     """The same file with every constant inside the flatbuffer; `content` itself if all are.
 
@@ -224,6 +257,16 @@ def _shallow_copy(model: TfliteModel) -> tuple[Any, Any]:
     graph.tensors, graph.operators = list(graph.tensors or ()), list(graph.operators or ())
     root.subgraphs = [graph, *root.subgraphs[1:]]
     return root, graph
+
+
+def _drop_constants_unused(root: Any) -> None:
+    """Empty the buffers that no tensor and no metadata uses any more."""
+    used = {int(t.buffer) for graph in root.subgraphs for t in graph.tensors}
+    used.update(int(entry.buffer) for entry in root.metadata or ())
+    listed = () if root.metadataBuffer is None else root.metadataBuffer
+    used.update(int(index) for index in listed)
+    empty = load_schema().BufferT()
+    root.buffers = [b if i in used else empty for i, b in enumerate(root.buffers)]
 
 
 def _drop_constants(model: TfliteModel, root: Any, kept: set[int]) -> None:

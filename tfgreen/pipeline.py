@@ -1,0 +1,274 @@
+"""The whole flow: a model and samples go in, a bundle with its certificate comes out.
+
+`export` is what people type: it prints the verdict and raises when a gate fails. `make_bundle`
+is the same without the two, for callers that decide for themselves (the command line).
+TensorFlow is loaded in child processes only, whatever `model` is: a model object is saved first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfgreen.bundle import Bundle
+from tfgreen.data import (
+    Finding,
+    Samples,
+    audit_calibration,
+    audit_evaluation,
+    read_samples,
+    refuse_errors,
+)
+from tfgreen.errors import GateError, UsageError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.golden import Golden
+from tfgreen.models.loading import identify, save_for_worker
+from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
+from tfgreen.runtimes import Task, availability, quantize_inputs, run_tasks
+from tfgreen.signature import InputSpec
+from tfgreen.tflite import (
+    Conversion,
+    ConversionOptions,
+    convert,
+    convert_float,
+    describe,
+)
+from tfgreen.verification import certify
+
+OnProgress = Callable[[str, int, int], None]
+
+SAMPLES = 64
+CALIBRATION_LIMIT = 500
+_GOLDEN_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export may do beside the profile.
+
+    against: the model whose answers the file is judged by, when it is not the exported one
+        (the model before pruning, say): a path or an object.
+    samples: how many samples the gates run, 64 by default; metrics use all evaluation samples.
+    conversion: custom objects, safety, select ops, memory and time of the child.
+    """
+
+    against: Any = None
+    samples: int = SAMPLES
+    conversion: ConversionOptions = field(default_factory=ConversionOptions)
+
+
+def export(
+    model: Any,
+    calibration: Any = None,
+    *,
+    profile: str | Path | ExportProfile = DEFAULT_PROFILE,
+    evaluate: Any = None,
+    against: Any = None,
+    io: str | None = None,
+    arena: int | str | None = None,
+    flash: int | str | None = None,
+    batch: int | None = None,
+    custom_objects: str | None = None,
+    allow_unsafe: bool = False,
+    allow_select_ops: bool = False,
+    samples: int = SAMPLES,
+    on_progress: OnProgress | None = None,
+) -> Bundle:
+    """Convert a trained model for a target, prove what the file computes, print the verdict.
+
+    Args:
+        model: a Keras model (Keras 3, any backend, or tf_keras), a path to one (`.keras`,
+            `.h5`, a SavedModel folder, a float `.tflite`), or "module:function".
+        calibration: samples the model was made for, unlabelled or not; some hundred are enough.
+            An array, a dict by input name, a `tf.data.Dataset`, a path to `.npz`, `.npy` or an
+            image folder, or "module:function". Needed by int8 and int16x8 profiles.
+        profile: a bundled name (`tfgreen profiles`), a path, or an ExportProfile.
+        evaluate: held-back samples with labels if there are any: `(x, y)` or the same sources.
+            They judge the file and never influence it.
+        against: judge by this model instead of `model`.
+        io: dtype at the boundary, "uint8" or "input:output" as "uint8:float32".
+        arena, flash: budgets in bytes or as "64KB", over the profile's.
+        batch: samples in one call of the file; the profile's, mostly 1.
+        custom_objects: "module" that defines the model's own classes.
+        allow_unsafe: load a file that carries code, such as a Lambda layer.
+        allow_select_ops: keep ops that have no builtin version as TensorFlow ops (Flex).
+        samples: how many samples the gates run.
+        on_progress: called with (step, done, of).
+
+    Returns:
+        The bundle; `.save("kws.tflite")` or `.save("folder/")` writes it.
+
+    Raises:
+        GateError: a gate failed; the error's `bundle` can be saved all the same.
+        TfgreenError: anything else that went wrong, in one sentence.
+    """
+    bundle = make_bundle(
+        model,
+        calibration,
+        load_profile(profile).with_overrides(io=io, arena=arena, flash=flash, batch=batch),
+        evaluate,
+        ExportOptions(
+            against=against,
+            samples=samples,
+            conversion=ConversionOptions(
+                custom_objects=custom_objects,
+                allow_unsafe=allow_unsafe,
+                allow_select_ops=allow_select_ops,
+            ),
+        ),
+        on_progress,
+    )
+    from tfgreen.reporting import certificate_summary
+
+    print(certificate_summary(bundle.certificate))
+    if not bundle.certificate.passed:
+        raise _gate_error(bundle)
+    return bundle
+
+
+def make_bundle(
+    model: Any,
+    calibration: Any,
+    profile: ExportProfile,
+    evaluate: Any = None,
+    options: ExportOptions | None = None,
+    on_progress: OnProgress | None = None,
+) -> Bundle:
+    """`export` without printing and without raising for a failed gate."""
+    options = options or ExportOptions()
+    tell = on_progress or (lambda step, done, of: None)
+    with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
+        place = _as_file(model, Path(folder) / "model", profile.batch)
+        tell("reading the data", 0, 0)
+        data = _read_data(place, calibration, evaluate, profile, options)
+        conversion = convert(
+            place,
+            profile,
+            None if data.calibration is None else data.calibration.inputs,
+            options.conversion,
+            on_progress,
+        )
+        float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
+    judged = data.evaluation or data.calibration
+    certificate = certify(
+        conversion.content,
+        profile,
+        float_content=float_content,
+        samples=judged,
+        metric_samples=data.evaluation,
+        sample_limit=options.samples,
+        allow_select_ops=options.conversion.allow_select_ops,
+        on_progress=on_progress,
+    )
+    tell("golden vectors", 0, 0)
+    return Bundle(
+        content=conversion.content,
+        certificate=certificate,
+        profile=profile,
+        facts={**conversion.facts, "data_findings": data.findings},
+        golden=_golden(conversion.content, judged, profile),
+        calibration_sha256=data.calibration.sha256() if data.calibration else None,
+        calibration_source=data.calibration.source if data.calibration else None,
+        evaluation_sha256=data.evaluation.sha256() if data.evaluation else None,
+        evaluation_source=data.evaluation.source if data.evaluation else None,
+        labels=judged.label_names if judged is not None else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Data:
+    calibration: Samples | None
+    evaluation: Samples | None
+    findings: list[dict[str, Any]]
+
+
+def _gate_error(bundle: Bundle) -> GateError:
+    failed = bundle.certificate.failed_checks
+    rest = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return GateError(f"The file may not be shipped: {failed[0].message}{rest}", bundle)
+
+
+def _as_file(model: Any, folder: Path, batch: int) -> str:
+    if isinstance(model, str | Path):
+        return str(model)
+    folder.mkdir(parents=True)
+    return str(save_for_worker(model, folder, batch=batch))
+
+
+def _read_data(
+    model: str, calibration: Any, evaluate: Any, profile: ExportProfile, options: ExportOptions
+) -> _Data:
+    """Both sets of samples, matched to the model's inputs and audited; wrong ones are refused."""
+    if calibration is None and profile.needs_calibration:
+        raise UsageError(
+            f"Profile {profile.name} needs calibration samples and received none. Give some "
+            "hundred samples of what the model will see (--calibration on the command line)."
+        )
+    inputs, outputs = _signature(model, options.conversion)
+    chosen = None
+    if calibration is not None:
+        chosen = read_samples(calibration, inputs=inputs, outputs=outputs, limit=CALIBRATION_LIMIT)
+    held = None
+    if evaluate is not None:
+        held = read_samples(evaluate, inputs=inputs, outputs=outputs)
+    findings: tuple[Finding, ...] = ()
+    if chosen is not None:
+        findings = audit_calibration(chosen, inputs, held)
+    elif held is not None:
+        findings = audit_evaluation(held, inputs)
+    refuse_errors(findings)
+    return _Data(chosen, held, [asdict(finding) for finding in findings])
+
+
+def _signature(
+    model: str, options: ConversionOptions
+) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
+    source = identify(model)
+    if source.inputs is not None and source.outputs is not None:
+        return source.inputs, source.outputs
+    return describe(model, options)
+
+
+def _judge_by(
+    options: ExportOptions, conversion: Conversion, folder: Path, on_progress: OnProgress | None
+) -> bytes:
+    """The float file that the exported one is held against."""
+    if options.against is None:
+        return conversion.float_content
+    return float_file(options.against, folder, options.conversion, on_progress)
+
+
+def float_file(
+    model: Any,
+    folder: Path,
+    options: ConversionOptions,
+    on_progress: OnProgress | None = None,
+) -> bytes:
+    """The float `.tflite` of any model; a float `.tflite` is read as it is."""
+    place = _as_file(model, folder, 1)
+    if place.endswith(".tflite"):
+        return TfliteModel.read(place).content
+    return convert_float(place, options, on_progress).content
+
+
+def _golden(content: bytes, samples: Samples | None, profile: ExportProfile) -> Golden:
+    """A few samples and what every kernel set of the profile answers to them."""
+    if samples is None:
+        return Golden()
+    model = TfliteModel.from_bytes(content)
+    few = samples.head(max(_GOLDEN_SAMPLES, profile.batch))
+    file_inputs = quantize_inputs(model, few)
+    task = Task("golden vectors", content, file_inputs)
+    outputs: dict[str, tuple[np.ndarray, ...]] = {}
+    for kernel_set in dict.fromkeys((*profile.kernel_sets.runs, "reference")):
+        if not availability(kernel_set).available:
+            continue
+        outcome = run_tasks(kernel_set, [task])[0]
+        if outcome.status == "ok":
+            outputs[kernel_set] = outcome.outputs
+    return Golden(dict(few.inputs), file_inputs, outputs)

@@ -1,0 +1,146 @@
+"""`verify`: judge a bundle, or any .tflite file, again on this machine. No TensorFlow needed.
+
+Only `against` a Keras model needs TensorFlow, in a child process; a float .tflite does not.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tfgreen.bundle import Bundle
+from tfgreen.data import Samples, read_samples
+from tfgreen.errors import MissingPathError, UsageError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.pipeline import SAMPLES, float_file
+from tfgreen.profile import ExportProfile, load_profile
+from tfgreen.signature import InputSpec
+from tfgreen.tflite import ConversionOptions
+from tfgreen.verification import certify
+from tfgreen.verification.certificate import Certificate
+from tfgreen.verification.replay import with_replay
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def verify(
+    path: str | Path,
+    *,
+    against: Any = None,
+    evaluate: Any = None,
+    profile: str | Path | ExportProfile | None = None,
+    samples: int = SAMPLES,
+    custom_objects: str | None = None,
+    allow_unsafe: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Certificate:
+    """Judge a bundle folder or a .tflite file on this machine's kernel sets.
+
+    A bundle is checked against its hashes, and its golden vectors are replayed. Structure and
+    kernels are judged always; fidelity when `against` names the float model (a Keras model or a
+    float .tflite) and `evaluate` gives samples (a bundle brings some of its own).
+
+    Args:
+        path: a bundle folder or a file.
+        against: what the file should compute: a model object, a path or "module:function".
+        evaluate: samples as for `tfgreen.export`, labelled or not.
+        profile: the target's rules; the bundle's own by default, else the one that fits the
+            file's dtypes.
+        samples: how many samples the gates run.
+
+    Raises IntegrityError when a file of the bundle is not the one that was written.
+
+    Returns the certificate; a failed gate is in it, not raised.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise MissingPathError(f"There is no file or bundle {place}.")
+    bundle = Bundle.read(place) if place.is_dir() else None
+    content = bundle.content if bundle else TfliteModel.read(place).content
+    rules = _rules(profile, bundle, content)
+    given = _samples(bundle, content, evaluate)
+    options = ConversionOptions(custom_objects=custom_objects, allow_unsafe=allow_unsafe)
+    if against is not None and given is None:
+        raise UsageError(
+            "Judging a file against a model needs samples: give evaluate= (--evaluate E.npz)."
+        )
+    with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
+        float_content = (
+            None
+            if against is None
+            else float_file(against, Path(folder) / "against", options, on_progress)
+        )
+    certificate = certify(
+        content,
+        rules,
+        float_content=float_content,
+        samples=given,
+        metric_samples=given if evaluate is not None else None,
+        sample_limit=samples,
+        on_progress=on_progress,
+    )
+    if bundle is None or not bundle.golden.outputs:
+        return certificate
+    golden = bundle.golden
+    return with_replay(certificate, content, golden.file_inputs, golden.outputs, rules)
+
+
+def _rules(
+    profile: str | Path | ExportProfile | None, bundle: Bundle | None, content: bytes
+) -> ExportProfile:
+    if profile is not None:
+        return load_profile(profile)
+    return bundle.profile if bundle else profile_for(TfliteModel.from_bytes(content))
+
+
+def profile_for(model: TfliteModel) -> ExportProfile:
+    """The bundled profile that fits a file's dtypes, with the file's own boundary and batch."""
+    activations = {model.tensors[i].dtype for op in model.ops for i in op.outputs}
+    weights = {tensor.dtype for tensor in model.tensors if tensor.is_constant}
+    if "int16" in activations:
+        name = "microcontroller-int16x8"
+    elif "int8" in activations:
+        name = "mobile-int8"
+    elif "int4" in weights:
+        name = "mobile-weights-int4"
+    elif "int8" in weights:
+        name = "mobile-dynamic-int8"
+    elif "float16" in weights:
+        name = "mobile-float16"
+    else:
+        name = "mobile-int8"
+    return _with_own_boundary(load_profile(name), model)
+
+
+def _with_own_boundary(profile: ExportProfile, model: TfliteModel) -> ExportProfile:
+    first, last = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
+    batch = first.shape[0] if first.shape and first.shape[0] > 0 else 1
+    try:
+        return profile.with_overrides(io=f"{first.dtype}:{last.dtype}", batch=batch)
+    except UsageError:
+        return profile
+
+
+def _samples(bundle: Bundle | None, content: bytes, evaluate: Any) -> Samples | None:
+    if evaluate is not None:
+        model = TfliteModel.from_bytes(content)
+        return read_samples(evaluate, inputs=input_specs(model), outputs=model.output_names)
+    if bundle is not None and bundle.golden.inputs:
+        return Samples(dict(bundle.golden.inputs), source="golden vectors of the bundle")
+    return None
+
+
+def input_specs(model: TfliteModel) -> tuple[InputSpec, ...]:
+    """What the float model behind a file takes: quantized inputs are given as float32."""
+    return tuple(
+        InputSpec(
+            name,
+            model.tensors[index].shape[1:],
+            "float32"
+            if model.tensors[index].quantization is not None
+            else model.tensors[index].dtype,
+        )
+        for name, index in zip(model.input_names, model.inputs, strict=True)
+    )

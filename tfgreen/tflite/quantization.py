@@ -1,0 +1,164 @@
+"""From a float file and calibration data to the quantized file that a profile asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.profile import ExportProfile
+from tfgreen.tflite.audit import RangeFinding, audit_ranges
+from tfgreen.tflite.boundary import with_boundary
+from tfgreen.tflite.quantizers import (
+    AiEdgeQuantizer,
+    Quantizer,
+    TensorflowInt16Quantizer,
+    TensorflowQuantizer,
+    tensorflow_ranges,
+)
+from tfgreen.tflite.ranges import Ranges, merge
+from tfgreen.tflite.rounding import with_compensated_rounding
+from tfgreen.tflite.selection import (
+    RANGE_METHODS,
+    Candidate,
+    Contender,
+    Judge,
+    Race,
+    contender,
+    folds,
+)
+from tfgreen.tflite.statistics import ActivationStatistics, collect_statistics
+
+OnProgress = Callable[[str, int, int], None]
+
+_AI_EDGE_METHODS = ("minmax", "percentile-99.999", "least-cubic-error")
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The quantized file, and how it came to be."""
+
+    content: bytes
+    winner: Candidate
+    candidates: tuple[Candidate, ...]
+    range_findings: tuple[RangeFinding, ...]
+
+    def to_facts(self) -> dict[str, Any]:
+        """The record for the manifest."""
+        return {
+            "route": {
+                "quantizer": self.winner.quantizer,
+                "ranges": self.winner.ranges,
+                "rounding": self.winner.rounding,
+            },
+            "candidates": [candidate.to_facts() for candidate in self.candidates],
+            "range_findings": [finding.to_facts() for finding in self.range_findings],
+        }
+
+
+def quantize(
+    float_content: bytes,
+    inputs: Sequence[np.ndarray] | None,
+    profile: ExportProfile,
+    on_progress: OnProgress,
+) -> Quantized:
+    """Quantize a float file by the profile's scheme.
+
+    `inputs` holds the calibration runs, one array for each graph input, of shape
+    (runs, *tensor shape); schemes that quantize weights alone take None.
+    """
+    if inputs is None or not profile.needs_calibration:
+        engine = AiEdgeQuantizer(float_content, profile.scheme)
+        only = Candidate(engine.name, "none needed")
+        return Quantized(engine.quantize({}), only, (only,), ())
+    statistics = collect_statistics(
+        float_content, inputs, lambda done, of: on_progress("activation ranges", done, of)
+    )
+    race = Race(
+        Judge(float_content, inputs),
+        statistics.runs,
+        _float_op if profile.full_integer else lambda content: None,
+        lambda done: on_progress("choosing ranges and rounding", done, 0),
+    )
+    if profile.scheme == "int8":
+        _race_int8(race, float_content, inputs, statistics)
+    else:
+        _race_int16(race, float_content, inputs, statistics)
+    race.enter(_with_rounding(race.leader[0], float_content, statistics))
+    content, winner = race.finish()
+    findings = audit_ranges(content, statistics)
+    bounded = with_boundary(content, profile.input_type, profile.output_type)
+    return Quantized(bounded, winner, tuple(race.candidates), findings)
+
+
+def _race_int8(
+    race: Race,
+    float_content: bytes,
+    inputs: Sequence[np.ndarray],
+    statistics: ActivationStatistics,
+) -> None:
+    """TensorFlow's engine with all ranges, then the other engine with the best of them."""
+    tensorflow = TensorflowQuantizer(float_content, [array[0] for array in inputs])
+    for method in RANGE_METHODS:
+        race.enter(contender(tensorflow, method, statistics))
+    best = race.leader[1].ranges
+    race.enter(_calibrator_contender(tensorflow, float_content, inputs))
+    race.enter(contender(AiEdgeQuantizer(float_content, "int8"), best, statistics))
+
+
+def _race_int16(
+    race: Race,
+    float_content: bytes,
+    inputs: Sequence[np.ndarray],
+    statistics: ActivationStatistics,
+) -> None:
+    def build(runs: Sequence[int]) -> bytes:
+        return TensorflowInt16Quantizer(float_content, _runs(inputs, runs)).quantize({})
+
+    race.enter(contender(AiEdgeQuantizer(float_content, "int16x8"), "minmax", statistics))
+    race.enter(Contender(TensorflowInt16Quantizer.name, "own calibrator", build))
+
+
+def _with_rounding(
+    entry: Contender, float_content: bytes, statistics: ActivationStatistics
+) -> Contender:
+    def build(runs: Sequence[int]) -> bytes:
+        return with_compensated_rounding(entry.build(runs), float_content, statistics.subset(runs))
+
+    return Contender(entry.quantizer, entry.ranges, build, rounding="compensated")
+
+
+def _calibrator_contender(
+    quantizer: Quantizer, float_content: bytes, inputs: Sequence[np.ndarray]
+) -> Contender:
+    """TensorFlow's own calibrator, which sees each run once: extremes of parts can be merged."""
+
+    @cache
+    def ranges_of(fold: tuple[int, ...]) -> Ranges:
+        return tensorflow_ranges(float_content, _runs(inputs, fold))
+
+    def build(runs: Sequence[int]) -> bytes:
+        wanted = set(runs)
+        ranges: Ranges = {}
+        for fold in folds(len(inputs[0])):
+            if wanted.issuperset(fold):
+                ranges = merge(ranges, ranges_of(fold))
+        return quantizer.quantize(ranges)
+
+    return Contender(quantizer.name, "own calibrator", build)
+
+
+def _runs(inputs: Sequence[np.ndarray], runs: Sequence[int]) -> list[list[np.ndarray]]:
+    return [[array[run] for array in inputs] for run in runs]
+
+
+def _float_op(content: bytes) -> str | None:
+    model = TfliteModel.from_bytes(content)
+    for op in model.ops:
+        if any(model.tensors[i].dtype == "float32" for i in (*op.inputs, *op.outputs) if i >= 0):
+            return f"leaves {op.name} in float"
+    return None

@@ -1,0 +1,203 @@
+"""The engines that turn a float file and activation ranges into a quantized file.
+
+Both take the ranges from outside, so that the choice of ranges and the choice of engine are two
+choices. TensorFlow's engine is what `TFLiteConverter` runs after its calibrator; its own
+calibrator is passed over, since it records wrong ranges for residual networks
+(tensorflow/tensorflow#127842). AI Edge Quantizer works on the float file alone and is the only
+engine here for 4-bit weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfgreen.errors import ConversionError
+from tfgreen.flatbuffer import TfliteModel, inline_external_buffers, with_ranges
+from tfgreen.profile import Scheme
+from tfgreen.tflite.ranges import Ranges, converter_ranges
+
+
+_WEIGHTED_OPS = frozenset(
+    {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP"}
+)
+
+
+class Quantizer(Protocol):
+    """One engine, bound to one float file and one scheme."""
+
+    name: str
+
+    def quantize(self, ranges: Ranges) -> bytes:
+        """The quantized file; raises ConversionError when the engine refuses the model."""
+
+
+class TensorflowQuantizer:
+    """TensorFlow's MLIR quantizer: static int8, per-channel weights."""
+
+    name = "tensorflow"
+
+    def __init__(self, float_content: bytes, first_run: Sequence[np.ndarray]) -> None:
+        self._calibrated = calibrate(float_content, [first_run])
+        model = TfliteModel.from_bytes(self._calibrated)
+        self._known = {tensor.name for tensor in model.tensors if tensor.dtype == "float32"}
+
+    def quantize(self, ranges: Ranges) -> bytes:
+        """The int8 file, input and output included."""
+        import tensorflow as tf
+        from tensorflow.lite.python.convert import mlir_quantize
+
+        known = {name: ends for name, ends in ranges.items() if name in self._known}
+        content: bytes = mlir_quantize(
+            with_ranges(self._calibrated, known),
+            input_data_type=tf.int8,
+            output_data_type=tf.int8,
+        )
+        return content
+
+
+def calibrate(float_content: bytes, runs: Sequence[Sequence[np.ndarray]]) -> bytes:
+    """The float file with the ranges that TensorFlow's own calibrator sees on `runs`.
+
+    Each run holds one array for each graph input, of the tensor's shape.
+    """
+    from tensorflow.lite.python.optimize import calibrator
+
+    content = calibrator.add_intermediate_tensors(float_content)
+    calibrated: bytes = calibrator.Calibrator(content).calibrate(lambda: iter(map(list, runs)))
+    return calibrated
+
+
+def tensorflow_ranges(float_content: bytes, runs: Sequence[Sequence[np.ndarray]]) -> Ranges:
+    """The ranges of TensorFlow's own calibrator, its faults included."""
+    return converter_ranges(calibrate(float_content, runs))
+
+
+class TensorflowInt16Quantizer:
+    """TensorFlow's older quantizer, the only one of its two that does 16-bit activations.
+
+    It calibrates for itself on `runs`: ranges from outside are not taken.
+    """
+
+    name = "tensorflow"
+
+    def __init__(self, float_content: bytes, runs: Sequence[Sequence[np.ndarray]]) -> None:
+        self._float_content = float_content
+        self._runs = [list(run) for run in runs]
+
+    def quantize(self, ranges: Ranges) -> bytes:
+        """The int16x8 file, input and output included; `ranges` is not used."""
+        import tensorflow as tf
+        from tensorflow.lite.python.optimize import calibrator
+
+        content: bytes = calibrator.Calibrator(self._float_content).calibrate_and_quantize(
+            lambda: iter(self._runs),
+            tf.int16,
+            tf.int16,
+            False,
+            activations_type=tf.int16,
+            bias_type=tf.int64,
+        )
+        return content
+
+
+class AiEdgeQuantizer:
+    """Google's AI Edge Quantizer, fed with our ranges where the scheme needs any."""
+
+    name = "ai-edge-quantizer"
+
+    def __init__(self, float_content: bytes, scheme: Scheme) -> None:
+        self._float_content = float_content
+        self._scheme = scheme
+        model = TfliteModel.from_bytes(float_content)
+        self._ranks = {tensor.name: len(tensor.shape) for tensor in model.tensors}
+
+    def quantize(self, ranges: Ranges) -> bytes:
+        """The quantized file with all constants inside the flatbuffer."""
+        extremes = {
+            name: {"min": self._filled(name, low), "max": self._filled(name, high)}
+            for name, (low, high) in ranges.items()
+        }
+        rules = _recipe(self._scheme)
+        content = self._run(rules, extremes)
+        if self._scheme == "weights-int4" and (left := _ops_with_float_weights(content)):
+            content = self._run([*rules, *_eight_bits_for(left)], extremes)
+        return content
+
+    def _run(self, rules: list[dict[str, Any]], extremes: dict[str, Any]) -> bytes:
+        from ai_edge_quantizer import quantizer
+
+        with _quietly():
+            engine = quantizer.Quantizer(self._float_content, rules)
+            result = engine.quantize(extremes or None, enable_progress_report=False)
+        if result.quantized_model is None:
+            raise ConversionError("AI Edge Quantizer gave no file for this model.")
+        return inline_external_buffers(bytes(result.quantized_model))
+
+    def _filled(self, name: str, value: float) -> np.ndarray:
+        return np.full((1,) * self._ranks[name], value, np.float32)
+
+
+def _recipe(scheme: Scheme) -> list[dict[str, Any]]:
+    from ai_edge_quantizer import recipe
+
+    recipes = {
+        "int8": recipe.static_wi8_ai8,
+        "int16x8": recipe.static_wi8_ai16,
+        "dynamic-int8": recipe.dynamic_wi8_afp32,
+        "float16": _float16_recipe,
+        "weights-int4": recipe.dynamic_wi4_afp32,
+    }
+    rules: list[dict[str, Any]] = recipes[scheme]()
+    return rules
+
+
+def _float16_recipe() -> list[dict[str, Any]]:
+    return [
+        {
+            "regex": ".*",
+            "operation": "*",
+            "algorithm_key": "float_casting",
+            "op_config": {
+                "weight_tensor_config": {"num_bits": 16, "dtype": "FLOAT"},
+                "compute_precision": "FLOAT",
+                "explicit_dequantize": True,
+            },
+        }
+    ]
+
+
+def _ops_with_float_weights(content: bytes) -> list[str]:
+    """Names of the ops that the engine left alone: it skips in silence what 4 bits cannot do."""
+    model = TfliteModel.from_bytes(content)
+    constants = {tensor.index for tensor in model.tensors if tensor.is_constant}
+    weighted = [op for op in model.ops if op.name in _WEIGHTED_OPS]
+    return sorted(
+        {
+            op.name
+            for op in weighted
+            if any(i in constants and model.tensors[i].dtype == "float32" for i in op.inputs[:2])
+        }
+    )
+
+
+def _eight_bits_for(ops: Sequence[str]) -> list[dict[str, Any]]:
+    from ai_edge_quantizer import recipe
+
+    return [{**rule, "operation": op} for op in ops for rule in recipe.dynamic_wi8_afp32()]
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,133 @@
+"""Weights rounded so that the layer's answer stays right, not each weight for itself.
+
+Rounding every weight to the nearest step ignores that the errors add up in the layer's output.
+Here each column of the weight matrix is rounded in turn and its error is pushed into the columns
+that are still free, so that the output on the calibration data changes least (the second-order
+method of Frantar et al. 2022, "GPTQ", arXiv 2210.17323, after LeCun et al.'s Optimal Brain
+Surgeon). The part of the error that is the same for every input goes into the bias (Nagel et al.
+2019, arXiv 1906.04721), so the inputs' covariance, not their second moment, decides.
+
+Scales and zero points stay as they are: only stored weights and biases change, each by few steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tfgreen.flatbuffer import Op, TfliteModel, with_constants
+from tfgreen.tflite.statistics import ActivationStatistics
+
+_DAMPING = 0.01
+_LARGEST_ROW = 4608
+_BLOCK = 128
+_LIMIT = 127
+
+
+def with_compensated_rounding(
+    content: bytes, float_content: bytes, statistics: ActivationStatistics
+) -> bytes:
+    """The int8 file with weights and biases of convolutions and dense layers rounded again.
+
+    Ops are matched with the float file's by the name of their output. An op without a match, with
+    other than int8 weights, or with rows longer than 4,608, stays as it is.
+    """
+    model, plain = TfliteModel.from_bytes(content), TfliteModel.from_bytes(float_content)
+    float_ops = {plain.tensors[op.outputs[0]].name: op for op in plain.ops if op.outputs}
+    changed: dict[int, np.ndarray] = {}
+    for op in model.ops:
+        twin = float_ops.get(model.tensors[op.outputs[0]].name) if op.outputs else None
+        if twin is not None and twin.index in statistics.patches and _is_int8(model, op):
+            changed |= _round_op(model, op, plain, twin, statistics.patches[twin.index])
+    return with_constants(model, changed)
+
+
+def _is_int8(model: TfliteModel, op: Op) -> bool:
+    """Whether the op has int8 weights of its own: those of a shared layer serve other inputs too."""
+    weights = model.tensors[op.inputs[1]]
+    own = weights.is_constant and len(model.consumers(weights.index)) == 1
+    return own and weights.dtype == "int8" and weights.quantization is not None
+
+
+def _round_op(
+    model: TfliteModel, op: Op, plain: TfliteModel, twin: Op, patches: np.ndarray
+) -> Mapping[int, np.ndarray]:
+    stored = model.constant(op.inputs[1])
+    real = plain.constant(twin.inputs[1]).astype(np.float64)
+    facts = model.tensors[op.inputs[1]].quantization
+    if facts is None or real.shape != stored.shape:
+        return {}
+    rows = patches.reshape(-1, *patches.shape[2:])
+    depthwise = op.name == "DEPTHWISE_CONV_2D"
+    if rows.shape[1] > _LARGEST_ROW:
+        return {}
+    mean = rows.mean(axis=0, dtype=np.float64)
+    centred = rows - mean.astype(np.float32)
+    scales = facts.scales.astype(np.float64)
+    if depthwise:
+        matrix = real.reshape(-1, real.shape[-1]).T
+        rounded = _round_channels(matrix, centred, scales)
+        shift = (rounded * scales.reshape(-1, 1) - matrix) * mean.T
+    else:
+        matrix = real.reshape(real.shape[0], -1)
+        rounded = _round_matrix(matrix, centred, scales)
+        shift = (rounded * scales.reshape(-1, 1) - matrix) * mean
+    changed = {
+        op.inputs[1]: (rounded.T if depthwise else rounded).reshape(stored.shape).astype(np.int8)
+    }
+    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+        changed |= _shifted_bias(model, op.inputs[2], plain, twin, shift.sum(axis=1))
+    return changed
+
+
+def _shifted_bias(
+    model: TfliteModel, index: int, plain: TfliteModel, twin: Op, shift: np.ndarray
+) -> Mapping[int, np.ndarray]:
+    bias, facts = model.tensors[index], model.tensors[index].quantization
+    if not bias.is_constant or facts is None or len(twin.inputs) < 3 or twin.inputs[2] < 0:
+        return {}
+    real = plain.constant(twin.inputs[2]).astype(np.float64)
+    limits = np.iinfo(bias.dtype)
+    stored = np.rint((real - shift) / facts.scales)
+    return {index: np.clip(stored, limits.min, limits.max).astype(bias.dtype)}
+
+
+def _round_matrix(matrix: np.ndarray, rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Integers (out, K) for real weights (out, K), given centred input rows (n, K)."""
+    factor = _inverse_factor((rows.T @ rows).astype(np.float64))
+    steps = np.broadcast_to(scales.reshape(-1, 1), (len(matrix), 1))[:, 0]
+    weights = matrix / steps[:, None]
+    rounded = np.empty_like(weights)
+    for start in range(0, weights.shape[1], _BLOCK):
+        end = min(start + _BLOCK, weights.shape[1])
+        errors = np.empty((len(weights), end - start))
+        for column in range(start, end):
+            rounded[:, column] = np.clip(np.rint(weights[:, column]), -_LIMIT, _LIMIT)
+            error = (weights[:, column] - rounded[:, column]) / factor[column, column]
+            errors[:, column - start] = error
+            weights[:, column + 1 : end] -= np.outer(error, factor[column, column + 1 : end])
+        weights[:, end:] -= errors @ factor[start:end, end:]
+    return rounded
+
+
+def _round_channels(matrix: np.ndarray, rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Integers (channels, k) for depthwise weights, given centred rows (n, k, channels)."""
+    channels_first = np.ascontiguousarray(rows.transpose(2, 1, 0))
+    moments = channels_first @ channels_first.transpose(0, 2, 1)
+    factors = np.stack([_inverse_factor(moment) for moment in moments.astype(np.float64)])
+    weights = matrix / scales.reshape(-1, 1)
+    rounded = np.empty_like(weights)
+    for column in range(weights.shape[1]):
+        rounded[:, column] = np.clip(np.rint(weights[:, column]), -_LIMIT, _LIMIT)
+        error = (weights[:, column] - rounded[:, column]) / factors[:, column, column]
+        weights[:, column + 1 :] -= error[:, None] * factors[:, column, column + 1 :]
+    return rounded
+
+
+def _inverse_factor(moment: np.ndarray) -> np.ndarray:
+    """The upper Cholesky factor U of the damped inverse: moment⁻¹ = Uᵀ U."""
+    power = float(np.mean(np.diag(moment)))
+    damped = moment + np.eye(len(moment)) * (_DAMPING * power if power > 0 else 1.0)
+    inverse = np.linalg.inv(damped)
+    return np.linalg.cholesky((inverse + inverse.T) / 2).T

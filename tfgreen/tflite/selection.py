@@ -1,0 +1,227 @@
+"""Which engine, which ranges, which rounding: decided by cross-validation inside the calibration set.
+
+The runs are dealt into two folds. Every candidate is built from the one fold and judged on the
+other, both ways, by the signal-to-quantization-noise ratio (SQNR) at the last tensors before
+softmax; the winner is then built again from all runs. Evaluation data play no part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tfgreen.data import Samples
+from tfgreen.errors import ConversionError
+from tfgreen.flatbuffer import TfliteModel, logits, with_outputs
+from tfgreen.runtimes import dequantize, quantize_inputs
+from tfgreen.tflite.quantizers import Quantizer
+from tfgreen.tflite.ranges import (
+    Ranges,
+    least_error_ranges,
+    minmax_ranges,
+    percentile_ranges,
+)
+from tfgreen.tflite.statistics import ActivationStatistics
+
+FOLDS = 2
+_JUDGED_RUNS_PER_FOLD = 48
+_MIN_RUNS_PER_FOLD = 4
+
+RangeMethod = Callable[[ActivationStatistics], Ranges]
+
+RANGE_METHODS: Mapping[str, RangeMethod] = {
+    "minmax": minmax_ranges,
+    "percentile-99.999": partial(percentile_ranges, percentile=99.999),
+    "percentile-99.99": partial(percentile_ranges, percentile=99.99),
+    "least-square-error": partial(least_error_ranges, exponent=2.0),
+    "least-cubic-error": partial(least_error_ranges, exponent=3.0),
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One engine with one way to choose ranges and to round weights, and how it did.
+
+    `sqnr_db` is None when it was not judged; `fault` says in words why it is out of the race.
+    """
+
+    quantizer: str
+    ranges: str
+    rounding: str = "nearest"
+    sqnr_db: float | None = None
+    fault: str | None = None
+
+    def to_facts(self) -> dict[str, Any]:
+        """The record for the manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A candidate and how to build it from some of the calibration runs."""
+
+    quantizer: str
+    ranges: str
+    build: Callable[[Sequence[int]], bytes]
+    rounding: str = "nearest"
+
+
+def contender(quantizer: Quantizer, method: str, statistics: ActivationStatistics) -> Contender:
+    """The contender that pairs an engine with one of `RANGE_METHODS`."""
+
+    def build(runs: Sequence[int]) -> bytes:
+        return quantizer.quantize(RANGE_METHODS[method](statistics.subset(runs)))
+
+    return Contender(quantizer.name, method, build)
+
+
+def folds(runs: int) -> tuple[tuple[int, ...], ...]:
+    """The runs dealt in turn, so that data sorted by class still fall into both folds.
+
+    >>> folds(9)
+    ((0, 2, 4, 6, 8), (1, 3, 5, 7))
+
+    With fewer than eight runs there is nothing to cross-validate: one fold holds them all.
+
+    >>> folds(3)
+    ((0, 1, 2),)
+    """
+    if runs < FOLDS * _MIN_RUNS_PER_FOLD:
+        return (tuple(range(runs)),)
+    return tuple(tuple(range(start, runs, FOLDS)) for start in range(FOLDS))
+
+
+class Judge:
+    """Scores files against the float file's logits on given runs."""
+
+    def __init__(self, float_content: bytes, inputs: Sequence[np.ndarray]) -> None:
+        self._inputs = [np.asarray(array) for array in inputs]
+        self._float_answers = _answers(_with_logits(float_content), self._inputs)
+
+    def sqnr_db(self, pairs: Sequence[tuple[bytes, Sequence[int]]]) -> float:
+        """SQNR over all (file, runs) pairs together, in dB; the mean over the outputs.
+
+        10 log10(sum(float²) / sum((float - dequantized)²)), at most 200.
+        """
+        signal: np.ndarray | None = None
+        noise: np.ndarray | None = None
+        for content, runs in pairs:
+            answers = _answers(_with_logits(content), [array[runs] for array in self._inputs])
+            for index, given in zip(runs, answers, strict=True):
+                expected = self._float_answers[index]
+                power = np.array([float((e**2).sum()) for e in expected])
+                error = np.array(
+                    [float(((e - g) ** 2).sum()) for e, g in zip(expected, given, strict=True)]
+                )
+                signal = power if signal is None else signal + power
+                noise = error if noise is None else noise + error
+        if signal is None or noise is None:
+            raise ConversionError("No calibration runs to judge on; give at least one sample.")
+        ratio = np.maximum(signal, 1e-30) / np.maximum(noise, signal * 1e-20 + 1e-30)
+        return float(np.mean(10 * np.log10(ratio)))
+
+
+def _answers(content: bytes, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    """Each run's outputs in real numbers, from XNNPACK with one thread."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = TfliteModel.from_bytes(content)
+    real = Samples(dict(zip(model.input_names, inputs, strict=True)))
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    answers = []
+    for arrays in zip(*quantize_inputs(model, real), strict=True):
+        for index, array in zip(model.inputs, arrays, strict=True):
+            interpreter.set_tensor(index, array)
+        interpreter.invoke()
+        answers.append(
+            [
+                dequantize(interpreter.get_tensor(i), model.tensors[i].quantization).astype(
+                    np.float64
+                )
+                for i in model.outputs
+            ]
+        )
+    return answers
+
+
+def _with_logits(content: bytes) -> bytes:
+    model = TfliteModel.from_bytes(content)
+    return with_outputs(model, logits(model))
+
+
+class Race:
+    """Judges contenders one after the other and remembers the best.
+
+    A contender whose engine raises, or whose file has a fault by `fault_of`, is out as long as
+    another has none. Ties go to the earlier one.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        runs: int,
+        fault_of: Callable[[bytes], str | None],
+        on_candidate: Callable[[int], None],
+    ) -> None:
+        self._judge = judge
+        self._every = tuple(range(runs))
+        self._split = folds(runs)
+        self._fault_of = fault_of
+        self._on_candidate = on_candidate
+        self._entries: list[Contender] = []
+        self.candidates: list[Candidate] = []
+
+    def enter(self, entry: Contender) -> Candidate:
+        """Build the contender from each fold's complement, and judge it on the fold."""
+        candidate = _judge_one(entry, self._judge, self._split, self._every, self._fault_of)
+        self._entries.append(entry)
+        self.candidates.append(candidate)
+        self._on_candidate(len(self.candidates))
+        return candidate
+
+    @property
+    def leader(self) -> tuple[Contender, Candidate]:
+        """The best so far; ConversionError when no engine gave a file."""
+        sound = [i for i, c in enumerate(self.candidates) if c.fault is None]
+        usable = sound or [i for i, c in enumerate(self.candidates) if c.sqnr_db is not None]
+        if not usable:
+            reasons = "; ".join(f"{c.quantizer}: {c.fault}" for c in self.candidates)
+            raise ConversionError(f"No engine could quantize the model ({reasons}).")
+        best = max(usable, key=lambda i: (self.candidates[i].sqnr_db or 0.0, -i))
+        return self._entries[best], self.candidates[best]
+
+    def finish(self) -> tuple[bytes, Candidate]:
+        """The leader's file, built from all runs."""
+        entry, candidate = self.leader
+        return entry.build(self._every), candidate
+
+
+def _judge_one(
+    entry: Contender,
+    judge: Judge,
+    split: Sequence[Sequence[int]],
+    every: Sequence[int],
+    fault_of: Callable[[bytes], str | None],
+) -> Candidate:
+    try:
+        pairs = [
+            (entry.build(_others(fold, every)), list(fold[:_JUDGED_RUNS_PER_FOLD]))
+            for fold in split
+        ]
+    except (RuntimeError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        return Candidate(entry.quantizer, entry.ranges, entry.rounding, fault=f"refused: {reason}")
+    faults = [fault for content, _ in pairs if (fault := fault_of(content)) is not None]
+    score = round(judge.sqnr_db(pairs), 3)
+    fault = faults[0] if faults else None
+    return Candidate(entry.quantizer, entry.ranges, entry.rounding, score, fault)
+
+
+def _others(fold: Sequence[int], every: Sequence[int]) -> Sequence[int]:
+    held = set(fold)
+    return [run for run in every if run not in held] or list(every)

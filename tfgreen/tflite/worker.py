@@ -1,0 +1,213 @@
+"""The child process that loads a model and converts it: `python -m tfgreen.tflite.worker DIR`.
+
+The folder holds `request.json` and, for static schemes, `calibration.npz`. The child writes
+`float.tflite`, `model.tflite` and `facts.json`, or `error.json` with the name of an exception of
+`tfgreen.errors` and its message; `progress.jsonl` grows a line a step. A converter that aborts
+the process takes only this child with it. Evaluation data never come here: they cannot influence
+the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+REQUEST, CALIBRATION, PROGRESS = "request.json", "calibration.npz", "progress.jsonl"
+FLOAT, MODEL, FACTS, ERROR = "float.tflite", "model.tflite", "facts.json", "error.json"
+
+_CHECKED_RUNS = 8
+_FLOAT_TOLERANCE = 1e-4
+
+
+class _Clock:
+    """Seconds by step, and a line of progress for each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS
+        self._last = time.perf_counter()
+        self._noted = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def step(self, name: str) -> None:
+        """The step that has just ended."""
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._last, 3)
+        self._last = now
+
+    def note(self, step: str, done: int = 0, of: int = 0) -> None:
+        """Tell the parent; at most some times a second."""
+        now = time.perf_counter()
+        if done not in (0, of) and now - self._noted < 0.2:
+            return
+        self._noted = now
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, "done": done, "of": of}) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the folder's request says; 0 when done, 1 with `error.json` when not."""
+    from tfgreen.errors import TfgreenError
+
+    folder = Path((arguments or sys.argv[1:])[0])
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
+    request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
+    _limit_memory(request["memory_limit_bytes"])
+    try:
+        facts = _convert(folder, request)
+    except TfgreenError as error:
+        return _fail(folder, type(error).__name__, str(error))
+    except MemoryError:
+        return _fail(folder, "ConversionError", _out_of_memory(request))
+    except Exception as error:
+        if request["verbose"]:
+            raise
+        return _fail(folder, "ConversionError", _unforeseen(request, error))
+    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    return 0
+
+
+def _end_with_the_caller() -> None:
+    """The caller holds the other end of standard input; when it dies, so does this process."""
+    while os.read(0, 1):  # not sys.stdin, whose lock would be held when the process ends
+        continue
+    os._exit(1)
+
+
+def _limit_memory(limit_bytes: int | None) -> None:
+    if limit_bytes is None or sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+
+
+def _fail(folder: Path, kind: str, message: str) -> int:
+    (folder / ERROR).write_text(json.dumps({"type": kind, "message": message}), encoding="utf-8")
+    return 1
+
+
+def _out_of_memory(request: dict[str, Any]) -> str:
+    limit = request["memory_limit_bytes"]
+    return (
+        f"Converting {request['model_name']} needed more than the limit of {limit:,} bytes of "
+        "memory. Give fewer calibration samples or raise the limit."
+    )
+
+
+def _unforeseen(request: dict[str, Any], error: Exception) -> str:
+    reason = " ".join(str(error).split())[:500] or type(error).__name__
+    return f"Converting {request['model_name']} failed: {type(error).__name__}: {reason}"
+
+
+def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+    clock = _Clock(folder)
+    clock.note("loading TensorFlow and the model")
+    convertible = _open(request)
+    clock.step("load")
+    facts = {
+        "inputs": [[spec.name, list(spec.shape), spec.dtype] for spec in convertible.inputs],
+        "outputs": list(convertible.outputs),
+        "rewrites": list(convertible.rewrites),
+    }
+    if request["job"] == "describe":
+        return facts
+    clock.note("converting to a float file")
+    float_content = _float_file(convertible, request)
+    (folder / FLOAT).write_bytes(float_content)
+    clock.step("float_conversion")
+    samples = _calibration(folder)
+    facts["float_error"] = _check_float_file(convertible, float_content, samples, request)
+    clock.step("float_check")
+    if request["job"] == "convert":
+        facts |= _quantize(folder, float_content, samples, request, clock)
+        clock.step("quantization")
+    facts["seconds"] = clock.seconds
+    return facts
+
+
+def _open(request: dict[str, Any]) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from tfgreen.models.graph import open_for_conversion
+    from tfgreen.models.loading import identify
+
+    return open_for_conversion(
+        identify(request["model"]),
+        custom_objects=request["custom_objects"],
+        allow_unsafe=request["allow_unsafe"],
+        batch=request["profile"]["batch"],
+    )
+
+
+def _float_file(convertible: Any, request: dict[str, Any]) -> bytes:
+    import tensorflow as tf
+
+    converter = convertible.converter()
+    supported = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if request["allow_select_ops"]:
+        supported.append(tf.lite.OpsSet.SELECT_TF_OPS)
+    converter.target_spec.supported_ops = supported
+    content: bytes = converter.convert()
+    return content
+
+
+def _calibration(folder: Path) -> dict[str, Any] | None:
+    import numpy as np
+
+    path = folder / CALIBRATION
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _check_float_file(
+    convertible: Any, content: bytes, samples: dict[str, Any] | None, request: dict[str, Any]
+) -> float:
+    """Largest |file - model| over the model's largest |output|; refuses what is not the same."""
+    from tfgreen.tflite.float_check import float_error, probe
+
+    error = float_error(content, convertible, samples or probe(convertible.inputs), _CHECKED_RUNS)
+    if error.relative > _FLOAT_TOLERANCE:
+        from tfgreen.errors import ConversionError
+
+        raise ConversionError(
+            f"The float file that the converter made of {request['model_name']} does not compute "
+            f"what the model does: output '{error.output}' is off by {error.relative:.2g} of its "
+            f"largest value (limit {_FLOAT_TOLERANCE:g}). The model may be random at inference; "
+            "check for layers that ignore training=False."
+        )
+    return error.relative
+
+
+def _quantize(
+    folder: Path,
+    float_content: bytes,
+    samples: dict[str, Any] | None,
+    request: dict[str, Any],
+    clock: _Clock,
+) -> dict[str, Any]:
+    from tfgreen.data import Samples
+    from tfgreen.flatbuffer import TfliteModel
+    from tfgreen.profile import ExportProfile
+    from tfgreen.runtimes import quantize_inputs
+    from tfgreen.tflite.quantization import quantize
+
+    profile = ExportProfile.model_validate(request["profile"])
+    runs = None
+    if samples is not None:
+        whole = Samples(samples)
+        whole = whole.head(len(whole) - len(whole) % profile.batch)
+        runs = quantize_inputs(TfliteModel.from_bytes(float_content), whole)
+    quantized = quantize(float_content, runs, profile, clock.note)
+    (folder / MODEL).write_bytes(quantized.content)
+    return quantized.to_facts()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
