@@ -1,1 +1,100 @@
-"""Green model compression and edge export for Keras."""
+"""Green model compression and edge export for Keras.
+
+    import tfgreen as tg
+    tg.export(model, x_train[:200]).save("kws.tflite")
+
+Names are loaded when they are first used: `import tfgreen` loads neither TensorFlow nor NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfgreen.bundle import Bundle
+    from tfgreen.errors import (
+        ConversionError,
+        GateError,
+        IntegrityError,
+        InvalidDataError,
+        InvalidModelError,
+        InvalidProfileError,
+        KernelSetError,
+        MissingDependencyError,
+        MissingPathError,
+        OutputError,
+        OutputExistsError,
+        TfgreenError,
+        UnknownNameError,
+        UnsafeModelError,
+        UnsupportedModelError,
+        UsageError,
+    )
+    from tfgreen.inspection import inspect
+    from tfgreen.models.loading import load_model
+    from tfgreen.pipeline import export
+    from tfgreen.profile import ExportProfile, list_profiles, load_profile
+    from tfgreen.recheck import verify
+    from tfgreen.verification.certificate import Certificate
+
+    __version__: str
+
+__all__ = [
+    "Bundle",
+    "Certificate",
+    "ConversionError",
+    "ExportProfile",
+    "GateError",
+    "IntegrityError",
+    "InvalidDataError",
+    "InvalidModelError",
+    "InvalidProfileError",
+    "KernelSetError",
+    "MissingDependencyError",
+    "MissingPathError",
+    "OutputError",
+    "OutputExistsError",
+    "TfgreenError",
+    "UnknownNameError",
+    "UnsafeModelError",
+    "UnsupportedModelError",
+    "UsageError",
+    "__version__",
+    "export",
+    "inspect",
+    "list_profiles",
+    "load_model",
+    "load_profile",
+    "verify",
+]
+
+_MODULES = {
+    "Bundle": "tfgreen.bundle",
+    "Certificate": "tfgreen.verification.certificate",
+    "ExportProfile": "tfgreen.profile",
+    "export": "tfgreen.pipeline",
+    "inspect": "tfgreen.inspection",
+    "list_profiles": "tfgreen.profile",
+    "load_model": "tfgreen.models.loading",
+    "load_profile": "tfgreen.profile",
+    "verify": "tfgreen.recheck",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use and keep it."""
+    if name not in __all__:
+        raise AttributeError(f"module 'tfgreen' has no attribute '{name}'")
+    if name == "__version__":
+        from tfgreen.stack import tfgreen_version
+
+        value: Any = tfgreen_version()
+    else:
+        value = getattr(importlib.import_module(_MODULES.get(name, "tfgreen.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

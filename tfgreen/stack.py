@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import platform
+from pathlib import Path
 
-DISTRIBUTIONS = (
-    "tfgreen",
+REQUIRED = (
     "tensorflow",
     "tf_keras",
     "tensorflow-model-optimization",
@@ -16,14 +17,20 @@ DISTRIBUTIONS = (
     "ai-edge-litert",
     "ai-edge-quantizer",
     "flatbuffers",
-    "protobuf",
     "click",
     "rich",
     "pydantic",
-    "tflite-micro",
-    "pillow",
 )
-"""Names as on the package index, in the order in which people want to read them."""
+"""What tfgreen needs, named as on the package index."""
+
+OPTIONAL = {
+    "tflite-micro": "mcu",
+    "pillow": "images",
+}
+"""What only some do need: package → the extra that brings it."""
+
+INDIRECT = ("protobuf",)
+"""What others bring along and often clashes."""
 
 
 def installed_version(distribution: str) -> str | None:
@@ -38,9 +45,19 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
+def tfgreen_version() -> str:
+    """The version of tfgreen, in a checkout that is not installed too."""
+    installed = installed_version("tfgreen")
+    if installed is not None:
+        return installed
+    configuration = configparser.ConfigParser()
+    configuration.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
+    return configuration.get("metadata", "version", fallback="unknown")
+
+
 def stack_versions() -> dict[str, str]:
-    """Python and every package of the stack that is installed, name → version."""
-    found = {name: installed_version(name) for name in DISTRIBUTIONS}
-    return {"python": platform.python_version()} | {
+    """Python, tfgreen and every package of the stack that is installed, name → version."""
+    found = {name: installed_version(name) for name in (*REQUIRED, *INDIRECT, *OPTIONAL)}
+    return {"python": platform.python_version(), "tfgreen": tfgreen_version()} | {
         name: version for name, version in found.items() if version is not None
     }

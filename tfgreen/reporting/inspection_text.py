@@ -27,14 +27,14 @@ from tfgreen.reporting.wording import (
 )
 
 
-def render_inspection(inspection: Inspection) -> RenderableType:
-    """An inspection for a terminal."""
+def render_inspection(inspection: Inspection, *, short: bool = False) -> RenderableType:
+    """An inspection for a terminal; `short` leaves out the layers and ops."""
     if isinstance(inspection, BundleInspection):
-        parts = [*_bundle(inspection), Text(), *_tflite(inspection.file)]
+        parts = [*_bundle(inspection), Text(), *_tflite(inspection.file, short)]
     elif isinstance(inspection, TfliteInspection):
-        parts = list(_tflite(inspection))
+        parts = list(_tflite(inspection, short))
     elif isinstance(inspection, ModelInspection):
-        parts = list(_model(inspection))
+        parts = list(_model(inspection, short))
     else:
         parts = [facts(_sizes(inspection))]
     return Group(*parts, *(bullet(note, "yellow") for note in inspection.notes))
@@ -52,10 +52,12 @@ def _title(inspection: Inspection, what: str) -> Text:
     return Text.assemble((printable(inspection.path or "In memory"), "bold"), f"  {what}")
 
 
-def _model(model: ModelInspection) -> Iterator[RenderableType]:
+def _model(model: ModelInspection, short: bool) -> Iterator[RenderableType]:
     keras = f", saved by Keras {model.keras_version}" if model.keras_version else ""
     yield _title(model, f"{model.flavour} {model.class_name}".strip() + keras)
     yield facts([*_sizes(model), *(("input", _boundary(tensor)) for tensor in model.inputs)])
+    if short:
+        return
     columns = ("layer", "class", "dtype", "weights", "> parameters", "> zeros", "> bytes")
     yield table("Layers", columns, [_layer(layer) for layer in model.layers])
 
@@ -72,7 +74,7 @@ def _layer(layer: LayerFacts) -> Sequence[object]:
     )
 
 
-def _tflite(file: TfliteInspection) -> Iterator[RenderableType]:
+def _tflite(file: TfliteInspection, short: bool) -> Iterator[RenderableType]:
     yield _title(file, ".tflite file")
     counts = [(file.integer_ops, "integer"), (file.float_ops, "float")]
     counts.append((file.conversion_ops, "quantize or dequantize"))
@@ -86,6 +88,8 @@ def _tflite(file: TfliteInspection) -> Iterator[RenderableType]:
             *(("output", _boundary(tensor)) for tensor in file.outputs),
         ]
     )
+    if short:
+        return
     columns = (
         "> #", "op", "output", "dtype", "shape", "scale / zero", "weights", "> MACs",
         "> parameters", "> zeros", "> bytes",

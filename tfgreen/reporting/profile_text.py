@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from tfgreen.profile import DEFAULT_PROFILE, ExportProfile
+from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, list_profiles, profile_path
 
 
 def profiles_text(profiles: Iterable[ExportProfile]) -> str:
@@ -21,3 +22,10 @@ def profiles_text(profiles: Iterable[ExportProfile]) -> str:
         for row in rows
     )
     return "\n".join([*lines, "", "* the default. `tfgreen profiles NAME` shows one in full."])
+
+
+def profile_source(name_or_path: str) -> str:
+    """The TOML text of a profile with its comments, which say more than any rendering."""
+    bundled = name_or_path in list_profiles()
+    path = profile_path(name_or_path) if bundled else Path(name_or_path)
+    return path.read_text(encoding="utf-8")

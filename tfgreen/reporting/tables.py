@@ -59,7 +59,7 @@ def table(
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
     for name in columns:
         right = name.startswith(">")
-        made.add_column(name.lstrip(">"), justify="right" if right else "left", overflow="fold")
+        made.add_column(name.lstrip("> "), justify="right" if right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(value if isinstance(value, Text) else cell(value) for value in row))
     return Group(heading(title, note), Padding(made, (0, 0, 0, 1), expand=False))

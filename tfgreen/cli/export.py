@@ -1,0 +1,114 @@
+"""`tfgreen export`: a model and samples in, a verified file out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfgreen.cli import options
+from tfgreen.cli.printing import print_certificate
+from tfgreen.cli.progress import progress
+from tfgreen.cli.verb import GATE_FAILED, Verb
+
+if TYPE_CHECKING:
+    from tfgreen.pipeline import ExportOptions
+
+
+@click.command(cls=Verb, short_help="Convert a model and prove what the file computes.")
+@click.argument("model", type=options.MODEL_OR_DATA)
+@click.option(
+    "--calibration",
+    type=options.MODEL_OR_DATA,
+    metavar="DATA",
+    help="Some hundred samples: .npz, .npy, an image folder or module:function.",
+)
+@options.profile
+@options.evaluate
+@options.against
+@click.option("--io", metavar="DTYPE[:DTYPE]", help="Input[:output] dtype, such as uint8:float32.")
+@click.option("--arena", metavar="SIZE", help="Most bytes of the tensor arena, such as 64KB.")
+@click.option("--flash", metavar="SIZE", help="Most bytes of the file, such as 256KB.")
+@click.option("--batch", type=click.IntRange(min=1), help="Samples in one call of the file.")
+@options.loading
+@click.option(
+    "--allow-select-ops", is_flag=True, help="Keep ops without a builtin version (Flex delegate)."
+)
+@options.samples
+@click.option("-o", "--output", required=True, metavar="OUT", help="FILE.tflite, or a folder.")
+@options.as_json
+@options.force
+@options.talk
+def export(
+    model: str,
+    calibration: str | None,
+    profile: str | None,
+    io: str | None,
+    arena: str | None,
+    flash: str | None,
+    batch: int | None,
+    evaluate: str | None,
+    output: str,
+    as_json: bool,
+    force: bool,
+    verbose: int,
+    quiet: bool,
+    **choices: Any,
+) -> None:
+    """Convert MODEL for a target and prove what the file computes.
+
+    MODEL is a .keras or .h5 file, a SavedModel folder, a float .tflite file, or module:function.
+    Without --evaluate, the calibration samples judge the file.
+
+    \b
+    Examples:
+      tfgreen export kws.keras --calibration c.npz -o kws.tflite
+      tfgreen export kws.keras --profile microcontroller-int8 --arena 64KB \\
+          --calibration c.npz --evaluate test.npz -o build/kws/
+      tfgreen export net.h5 --calibration photos/ --io uint8 --json -o net.tflite
+
+    Exit code 3: a gate failed; the output is written all the same, with the verdict in it.
+    """
+    from tfgreen.profile import DEFAULT_PROFILE, load_profile
+
+    rules = load_profile(profile or DEFAULT_PROFILE)
+    rules = rules.with_overrides(io=io, arena=arena, flash=flash, batch=batch)
+    if calibration is None and rules.needs_calibration:
+        raise click.UsageError(f"Profile {rules.name} needs calibration samples: --calibration.")
+
+    from tfgreen.bundle import check_output
+    from tfgreen.pipeline import make_bundle
+
+    check_output(output, force=force)
+    with progress(quiet=quiet) as on_progress:
+        bundle = make_bundle(
+            model, calibration, rules, evaluate, _export_options(**choices), on_progress
+        )
+        bundle.save(output, force=force)
+    if as_json:
+        document = {"output": output, "certificate": bundle.certificate.model_dump(mode="json")}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        print_certificate(bundle.certificate, quiet=quiet, verbose=verbose)
+        click.echo(f"Written: {output}")
+    if not bundle.certificate.passed:
+        raise click.exceptions.Exit(GATE_FAILED)
+
+
+def _export_options(
+    against: str | None,
+    samples: int,
+    custom_objects: str | None,
+    allow_unsafe: bool,
+    allow_select_ops: bool,
+) -> ExportOptions:
+    from tfgreen.pipeline import ExportOptions
+    from tfgreen.tflite import ConversionOptions
+
+    conversion = ConversionOptions(
+        custom_objects=custom_objects,
+        allow_unsafe=allow_unsafe,
+        allow_select_ops=allow_select_ops,
+    )
+    return ExportOptions(against=against, samples=samples, conversion=conversion)

@@ -1,0 +1,91 @@
+"""Options that several verbs share, and what an argument must look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:
+    _TextType = click.ParamType  # click 8.1 has no type parameter
+
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
+
+
+class SourcePath(_TextType):
+    """A path that exists, or `module:function`; it stays the text that was typed."""
+
+    name = "source"
+
+    def __init__(self, *, function: bool = False) -> None:
+        self._function = function
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself; a usage error if there is nothing of that name."""
+        text = str(value)
+        if Path(text).exists() or (self._function and _FUNCTION.fullmatch(text)):
+            return text
+        expected = (
+            "a path that exists or module:function" if self._function else "a path that exists"
+        )
+        self.fail(f"there is no '{text}'; expected {expected}.", param, ctx)
+
+
+MODEL_OR_DATA = SourcePath(function=True)
+EXISTING = SourcePath()
+
+
+def talk(function: Function) -> Function:
+    """-v and -q."""
+    function = click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        help="Tell every check and every layer; -vv: tracebacks too.",
+    )(function)
+    return click.option("-q", "--quiet", is_flag=True, help="No progress, a short result.")(
+        function
+    )
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+force = click.option("--force", is_flag=True, help="Replace what an earlier run wrote.")
+profile = click.option(
+    "--profile", metavar="NAME|FILE.toml", help="The target; see `tfgreen profiles`."
+)
+evaluate = click.option(
+    "--evaluate",
+    type=MODEL_OR_DATA,
+    metavar="DATA",
+    help="Held-back samples, with labels if there are any; they only judge.",
+)
+against = click.option(
+    "--against",
+    type=MODEL_OR_DATA,
+    metavar="MODEL",
+    help="The float model that the file is judged by.",
+)
+samples = click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="How many samples the gates run.",
+)
+
+
+def loading(function: Function) -> Function:
+    """How a model may be loaded."""
+    function = click.option(
+        "--allow-unsafe", is_flag=True, help="Load a model that carries code (Lambda layers)."
+    )(function)
+    return click.option(
+        "--custom-objects", metavar="MODULE", help="Module that defines the model's own classes."
+    )(function)

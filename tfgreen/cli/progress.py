@@ -1,0 +1,53 @@
+"""Progress on stderr: a moving line on a terminal, one plain line a step elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@contextlib.contextmanager
+def progress(*, quiet: bool) -> Iterator[OnProgress]:
+    """A function to be called with (step, done, of); `of` is 0 where nobody knows."""
+    if quiet:
+        yield lambda step, done, of: None
+    elif sys.stderr.isatty():
+        with _moving() as tell:
+            yield tell
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """Print each step once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, step: str, done: int, of: int) -> None:
+        if step != self._last:
+            print(f"{step} ...", file=sys.stderr, flush=True)
+            self._last = step
+
+
+@contextlib.contextmanager
+def _moving() -> Iterator[OnProgress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("starting", total=None)
+
+        def tell(step: str, done: int, of: int) -> None:
+            shown.update(task, description=step, completed=done, total=of or None)
+
+        yield tell

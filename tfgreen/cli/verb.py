@@ -1,0 +1,43 @@
+"""How every verb ends: with an exit code, and one sentence when something went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+FAILED, GATE_FAILED, INTERRUPTED = 1, 3, 130
+_SHOWS_TRACEBACK = 2
+
+
+class Verb(click.Command):
+    """A command whose errors are messages on stderr; `-vv` shows the traceback before."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; exit with the error's own code if there is one."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted; nothing was written.", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - the last place where it can become a sentence
+            ctx.exit(_tell(error, ctx.params.get("verbose", 0)))
+
+
+def _tell(error: Exception, verbose: int) -> int:
+    """Print what went wrong; returns the exit code."""
+    from tfgreen.errors import TfgreenError
+
+    if verbose >= _SHOWS_TRACEBACK:
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    if isinstance(error, TfgreenError):
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    first_line = next(iter(str(error).splitlines()), "")
+    hint = "" if verbose >= _SHOWS_TRACEBACK else " Run again with -vv for the traceback."
+    click.echo(f"Error: unexpected {type(error).__name__}: {first_line}.{hint}", err=True)
+    return FAILED

@@ -1,0 +1,70 @@
+"""`tfgreen verify`: judge a bundle or a file again, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tfgreen.cli import options
+from tfgreen.cli.printing import print_certificate
+from tfgreen.cli.progress import progress
+from tfgreen.cli.verb import GATE_FAILED, Verb
+
+
+@click.command(cls=Verb, short_help="Judge a bundle or a file again.")
+@click.argument("path", type=options.EXISTING, metavar="BUNDLE|FILE.tflite")
+@options.against
+@options.evaluate
+@options.profile
+@options.loading
+@options.samples
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the certificate as JSON here."
+)
+@options.as_json
+@options.force
+@options.talk
+def verify(
+    path: str,
+    output: Path | None,
+    as_json: bool,
+    force: bool,
+    verbose: int,
+    quiet: bool,
+    **choices: Any,
+) -> None:
+    """Judge a bundle or a .tflite file on this machine's kernel sets.
+
+    A bundle is checked against its hashes, and its golden vectors are replayed. Of a file alone,
+    structure and kernels are judged; with --against and --evaluate its fidelity too. TensorFlow
+    is needed only for --against a Keras model.
+
+    \b
+    Examples:
+      tfgreen verify build/kws/
+      tfgreen verify other.tflite --profile microcontroller-int8
+      tfgreen verify other.tflite --against kws.keras --evaluate test.npz -o certificate.json
+
+    Exit code 3: a gate failed, or a file of the bundle is not the one that was written.
+    """
+    if choices["against"] and not choices["evaluate"] and not Path(path).is_dir():
+        raise click.UsageError("--against needs samples to compare on: give --evaluate too.")
+
+    from tfgreen.recheck import verify as judge
+    from tfgreen.writing import check_writable, refuse_existing, write_files
+
+    if output is not None:
+        check_writable(output)
+        refuse_existing(output, force=force)
+    with progress(quiet=quiet) as on_progress:
+        certificate = judge(path, on_progress=on_progress, **choices)
+    if output is not None:
+        write_files({output: certificate.to_json().encode()}, force=force)
+    if as_json:
+        click.echo(certificate.to_json(), nl=False)
+    else:
+        print_certificate(certificate, quiet=quiet, verbose=verbose)
+    if not certificate.passed:
+        raise click.exceptions.Exit(GATE_FAILED)
