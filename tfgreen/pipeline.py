@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +222,7 @@ def _read_data(
     elif held is not None:
         findings = audit_evaluation(held, inputs)
     refuse_errors(findings)
-    return _Data(chosen, held, [asdict(finding) for finding in findings])
+    return _Data(chosen, held, [finding.to_facts() for finding in findings])
 
 
 def _signature(

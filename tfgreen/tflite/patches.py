@@ -35,7 +35,8 @@ class PatchSampler:
 def patch_sampler(model: TfliteModel, op: Op, runs: int) -> PatchSampler | None:
     """The sampler of an op, or None where its rows cannot be told (grouped, or odd shapes).
 
-    Over all `runs` together it takes four times as many rows as a row is long, within 1,024 to 4,096.
+    Over all `runs` together it takes four times as many rows as a row is long, but at least
+    1,024 and at most 4,096.
     """
     if op.name not in WEIGHTED_OPS:
         return None

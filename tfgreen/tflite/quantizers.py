@@ -22,7 +22,6 @@ from tfgreen.flatbuffer import TfliteModel, inline_external_buffers, with_ranges
 from tfgreen.profile import Scheme
 from tfgreen.tflite.ranges import Ranges, converter_ranges
 
-
 _WEIGHTED_OPS = frozenset(
     {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP"}
 )

@@ -44,7 +44,7 @@ def with_compensated_rounding(
 
 
 def _is_int8(model: TfliteModel, op: Op) -> bool:
-    """Whether the op has int8 weights of its own: those of a shared layer serve other inputs too."""
+    """Whether the op has int8 weights of its own; a shared layer's serve other inputs too."""
     weights = model.tensors[op.inputs[1]]
     own = weights.is_constant and len(model.consumers(weights.index)) == 1
     return own and weights.dtype == "int8" and weights.quantization is not None

@@ -1,4 +1,4 @@
-"""Which engine, which ranges, which rounding: decided by cross-validation inside the calibration set.
+"""Engine, ranges and rounding: decided by cross-validation inside the calibration set.
 
 The runs are dealt into two folds. Every candidate is built from the one fold and judged on the
 other, both ways, by the signal-to-quantization-noise ratio (SQNR) at the last tensors before

@@ -110,7 +110,7 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     clock.note("loading TensorFlow and the model")
     convertible = _open(request)
     clock.step("load")
-    facts = {
+    facts: dict[str, Any] = {
         "inputs": [[spec.name, list(spec.shape), spec.dtype] for spec in convertible.inputs],
         "outputs": list(convertible.outputs),
         "rewrites": list(convertible.rewrites),
