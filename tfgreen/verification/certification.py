@@ -1,0 +1,265 @@
+"""`certify`: run what has to be run, let four gates judge it, and write the certificate."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib import metadata
+
+import numpy as np
+
+from tfgreen.data import Samples
+from tfgreen.errors import UnsupportedModelError, UsageError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.profile import ExportProfile
+from tfgreen.runtimes import dequantize
+from tfgreen.verification import fidelity
+from tfgreen.verification.certificate import (
+    Certificate,
+    GateResult,
+    Metric,
+    OutputFidelity,
+    verdict_of,
+)
+from tfgreen.verification.evidence import Evidence, gather
+from tfgreen.verification.execution import Executor, OnProgress
+from tfgreen.verification.lineup import Lineup
+from tfgreen.verification.metrics import is_classification, per_sample
+from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
+from tfgreen.verification.structure import check_structure
+from tfgreen.verification.workload import Workload, batch_of
+
+_DISTRIBUTIONS = ("tfgreen", "ai-edge-litert", "numpy")
+
+
+def certify(
+    content: bytes,
+    profile: ExportProfile,
+    *,
+    float_content: bytes | None = None,
+    samples: Samples | None = None,
+    metric_samples: Samples | None = None,
+    sample_limit: int = 64,
+    allow_select_ops: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Certificate:
+    """Judge a .tflite file by its profile: structure, kernels, fidelity, runtime.
+
+    All four gates run, whatever the others find. No TensorFlow is needed.
+
+    Args:
+        content: The file.
+        profile: What its target accepts and promises.
+        float_content: The float .tflite of the same model; without it fidelity is skipped.
+        samples: Float inputs by name, as the float model takes them. Without them (and without
+            `metric_samples`) the inputs are made up from a fixed seed, and fidelity is skipped.
+        metric_samples: Further samples, with labels if there are any: for agreement, the task's
+            metric and the end-to-end runs. Of more than 2,000, evenly spaced ones; kernel sets
+            without speed take fewer of large networks, and the certificate says how many.
+        sample_limit: How many `samples` (evenly spaced) every op is fed, 64 by default.
+        allow_select_ops: Let ops through that need the Flex delegate.
+        on_progress: Called with (what is done, tasks done, tasks in all), from several threads
+            but one at a time.
+
+    Returns:
+        The certificate; a failed gate is in it and not raised.
+
+    Raises:
+        InvalidModelError: a file is damaged.
+        InvalidDataError: the samples do not fit the file.
+        KernelSetError: a child process cannot be started.
+    """
+    if sample_limit < 1:
+        raise UsageError(f"Received sample_limit={sample_limit}; expected 1 or more samples.")
+    model = TfliteModel.from_bytes(content)
+    float_model = None if float_content is None else TfliteModel.from_bytes(float_content)
+    lineup = Lineup.of(profile)
+    workload = Workload.of(model, samples, metric_samples, sample_limit)
+    compared = _comparable(model, float_model, workload)
+    evidence = gather(
+        model,
+        float_model if isinstance(compared, tuple) else None,
+        lineup,
+        workload,
+        profile.limits,
+        Executor(on_progress),
+    )
+    return _Certification(
+        model, float_model, profile, lineup, workload, evidence, compared
+    ).certificate(allow_select_ops)
+
+
+def _comparable(
+    model: TfliteModel, float_model: TfliteModel | None, workload: Workload
+) -> tuple[int, ...] | GateResult:
+    """The float model's outputs in the file's order, or the gate that says why there are none."""
+    if float_model is None:
+        return fidelity.skipped("There is no float model to compare with.")
+    if workload.is_made_up:
+        return fidelity.skipped("There are no samples on which to compare with the float model.")
+    try:
+        return fidelity.paired_outputs(model, float_model)
+    except UnsupportedModelError as error:
+        return fidelity.failed(str(error))
+
+
+class _Certification:
+    """From evidence to the certificate."""
+
+    def __init__(
+        self,
+        model: TfliteModel,
+        float_model: TfliteModel | None,
+        profile: ExportProfile,
+        lineup: Lineup,
+        workload: Workload,
+        evidence: Evidence,
+        compared: tuple[int, ...] | GateResult,
+    ) -> None:
+        self._model, self._float_model, self._profile = model, float_model, profile
+        self._lineup, self._workload, self._evidence = lineup, workload, evidence
+        self._compared = compared
+        self._labels = self._labels_by_position()
+        self._classifying = frozenset(
+            position
+            for position in range(len(model.outputs))
+            if is_classification(model, position, self._labels.get(position))
+        )
+
+    def certificate(self, allow_select_ops: bool) -> Certificate:
+        """All gates, and the facts that they rest on."""
+        evidence, lineup = self._evidence, self._lineup
+        runs = EndToEnd(
+            outputs=evidence.outputs,
+            problems=evidence.problems,
+            batch=self._workload.batch,
+            classifying=self._classifying,
+            is_made_up=self._workload.is_made_up,
+        )
+        fidelity_gate, outputs, metrics = self._fidelity()
+        gates = (
+            check_structure(
+                self._model,
+                self._profile,
+                arena_bytes=evidence.arena_to_load_bytes or evidence.arena_bytes,
+                allow_select_ops=allow_select_ops,
+            ),
+            evidence.kernels.gate(),
+            fidelity_gate,
+            judge_runtime(self._model, lineup, self._profile.limits, runs),
+        )
+        agreements = [o.agreement for o in outputs if o.agreement is not None]
+        ratios = [o.sqnr_db for o in outputs if o.sqnr_db is not None]
+        return Certificate(
+            verdict=verdict_of(gates),
+            profile=self._profile.name,
+            model_sha256=_sha256(self._model),
+            float_sha256=_sha256(self._float_model) if self._float_model else None,
+            file_bytes=len(self._model.content),
+            arena_bytes=evidence.arena_bytes,
+            arena_to_load_bytes=evidence.arena_to_load_bytes,
+            kernel_sets=lineup.facts,
+            samples=self._workload.facts,
+            metric_samples=self._workload.metric_facts,
+            sqnr_db=min(ratios, default=None),
+            agreement=min(agreements, default=None),
+            metrics=metrics,
+            gates=gates,
+            outputs=outputs,
+            layers=evidence.layers.results() if evidence.layers else (),
+            kernels=evidence.kernels.results(),
+            runtime=compare_runs(self._model, lineup, runs),
+            notes=tuple(self._notes()),
+            created_with=_versions(),
+        )
+
+    def _fidelity(
+        self,
+    ) -> tuple[GateResult, tuple[OutputFidelity, ...], tuple[Metric, ...]]:
+        if isinstance(self._compared, GateResult):
+            return self._compared, (), ()
+        answers = self._answers(self._compared)
+        if isinstance(answers, GateResult):
+            return answers, (), ()
+        layers = self._evidence.layers.results() if self._evidence.layers else ()
+        return (
+            fidelity.judge_fidelity(
+                self._model, self._lineup, self._profile.limits, answers, layers
+            ),
+            fidelity.compare_outputs(self._model, self._lineup, answers),
+            fidelity.measure_metrics(self._model, self._lineup, answers),
+        )
+
+    def _answers(self, order: tuple[int, ...]) -> fidelity.Answers | GateResult:
+        evidence, truth = self._evidence, self._lineup.truth
+        if evidence.float_outputs is None or self._float_model is None:
+            return fidelity.failed(f"The float model did not run: {evidence.float_problem}")
+        if truth not in evidence.outputs:
+            return fidelity.failed(f"The file did not run on the truth '{truth}'.")
+        outputs = {name: self._real(arrays) for name, arrays in evidence.outputs.items()}
+        float_batch = batch_of(self._float_model)
+        float_outputs = tuple(
+            per_sample(evidence.float_outputs[position], float_batch) for position in order
+        )
+        probed = self._workload.facts.count
+        own = evidence.logits or tuple(array[:probed] for array in outputs[truth])
+        theirs = evidence.float_logits
+        return fidelity.Answers(
+            outputs=outputs,
+            float_outputs=float_outputs,
+            logits=own,
+            float_logits=tuple(
+                theirs[position] if theirs else evidence.float_outputs[position][:probed]
+                for position in order
+            ),
+            labels=self._labels,
+            labelled_from=self._workload.labelled_from,
+            classifying=self._classifying,
+        )
+
+    def _real(self, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """Outputs of the file as real numbers (samples, ...)."""
+        return tuple(
+            per_sample(
+                dequantize(array, self._model.tensors[index].quantization), self._workload.batch
+            )
+            for array, index in zip(arrays, self._model.outputs, strict=True)
+        )
+
+    def _labels_by_position(self) -> Mapping[int, np.ndarray]:
+        samples, names = self._workload.samples, self._model.output_names
+        if samples is None:
+            return {}
+        labels = {
+            name: array[self._workload.labelled_from :]
+            for name, array in samples.labels_for(names).items()
+        }
+        return {names.index(name): array for name, array in labels.items()}
+
+    def _notes(self) -> list[str]:
+        notes = [*self._profile.notes, *self._evidence.notes]
+        if self._workload.is_made_up:
+            notes.append("The inputs were made up from a fixed seed: no samples were given.")
+        trial = self._evidence.kernels
+        notes.append(f"Every op was fed the intermediates of the {trial.capture_set} kernels.")
+        layers = self._evidence.layers
+        if layers is not None and layers.unmatched:
+            notes.append(
+                f"{layers.unmatched} tensors have no counterpart of the same name in the float "
+                "model and are not compared layer by layer."
+            )
+        return notes
+
+
+def _sha256(model: TfliteModel) -> str:
+    return hashlib.sha256(model.content).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _DISTRIBUTIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # a checkout, or a nightly build of another name
+            continue
+    return versions

@@ -1,0 +1,100 @@
+"""The dated table of kernels known to be wrong, and the question whether it names an op.
+
+>>> [kernel.ops for kernel in known_bad_kernels() if "micro" in kernel.kernel_sets]
+[('RELU6',), ('DEQUANTIZE',)]
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+
+from tfgreen.flatbuffer import Op, TfliteModel
+from tfgreen.verification.conversions import same_quantization
+
+_TABLE = "known_bad_kernels.toml"
+
+
+@dataclass(frozen=True)
+class KnownBad:
+    """One entry: which kernel, when it is wrong, what it does, and how that was found out.
+
+    `condition` is "always", "rescaling" (input and output have different scales), "per-channel"
+    (the input has several scales) or "blockwise-weights" (the second input has block scales).
+    """
+
+    kernel_sets: tuple[str, ...]
+    ops: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    condition: str
+    symptom: str
+    source: str
+    dated: date
+    versions: str
+
+    @property
+    def told(self) -> str:
+        """The entry as a clause for people, with its date and source."""
+        return f"{self.symptom} (known-bad table of {self.dated}; {self.source})"
+
+
+@functools.cache
+def known_bad_kernels() -> tuple[KnownBad, ...]:
+    """Every entry of the table, in its order."""
+    text = resources.files(__package__).joinpath(_TABLE).read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    return tuple(
+        KnownBad(
+            kernel_sets=tuple(entry["kernel_sets"]),
+            ops=tuple(entry["ops"]),
+            dtypes=tuple(entry["dtypes"]),
+            condition=entry["condition"],
+            symptom=entry["symptom"],
+            source=entry["source"],
+            dated=table["dated"],
+            versions=table["versions"],
+        )
+        for entry in table["kernel"]
+    )
+
+
+def known_bad(kernel_set: str, model: TfliteModel, op: Op) -> KnownBad | None:
+    """The entry that names this op of this model on this kernel set, if there is one."""
+    if not op.inputs or op.inputs[0] < 0:
+        return None
+    dtype = model.tensors[op.inputs[0]].dtype
+    for entry in known_bad_kernels():
+        named = kernel_set in entry.kernel_sets and op.name in entry.ops and dtype in entry.dtypes
+        if named and CONDITIONS[entry.condition](model, op):
+            return entry
+    return None
+
+
+def _rescales(model: TfliteModel, op: Op) -> bool:
+    source, target = model.tensors[op.inputs[0]], model.tensors[op.outputs[0]]
+    return not same_quantization(source.quantization, target.quantization)
+
+
+def _is_per_channel(model: TfliteModel, op: Op) -> bool:
+    quantization = model.tensors[op.inputs[0]].quantization
+    return quantization is not None and quantization.scales.size > 1
+
+
+def _has_blockwise_weights(model: TfliteModel, op: Op) -> bool:
+    if len(op.inputs) < 2 or op.inputs[1] < 0:
+        return False
+    quantization = model.tensors[op.inputs[1]].quantization
+    return quantization is not None and quantization.block_size > 0
+
+
+CONDITIONS: Mapping[str, Callable[[TfliteModel, Op], bool]] = {
+    "always": lambda model, op: True,
+    "rescaling": _rescales,
+    "per-channel": _is_per_channel,
+    "blockwise-weights": _has_blockwise_weights,
+}
+"""When an entry holds, by the name that the table uses."""
