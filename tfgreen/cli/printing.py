@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from tfgreen.verification.certificate import Certificate
 
-_WIDTH_OF_A_FILE = 120
+_WIDTH_OF_A_FILE = 160
 
 
 def print_renderable(renderable: RenderableType) -> None:
-    """Coloured and fitted to the terminal; plain and 120 columns wide elsewhere."""
+    """Coloured and fitted to the terminal; plain and 160 columns wide elsewhere."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE

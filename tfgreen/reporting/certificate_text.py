@@ -44,7 +44,7 @@ def _parts(certificate: Certificate, detailed: bool) -> Iterator[RenderableType]
     yield from _checks("Warnings", certificate.warnings, "yellow")
     if detailed:
         yield from _checks("All checks", certificate.checks, "dim")
-    columns = ("kernel set", "role", "version", "ops", "> max step", "> differing", "> argmax")
+    columns = ("kernel set", "role", "version", "ops", ">max step", ">differing", ">argmax")
     yield table("Kernel sets", columns, _kernel_sets(certificate), _judged_on(certificate.samples))
     if certificate.metrics:
         yield _metrics(certificate)
@@ -106,7 +106,7 @@ def _runs(runs: Sequence[RuntimeResult]) -> tuple[str, str, str]:
 
 def _metrics(certificate: Certificate) -> RenderableType:
     names = list(dict.fromkeys(n for m in certificate.metrics for n in m.kernel_sets))
-    columns = ("output", "metric", "> float", *(f"> {name}" for name in names), "> samples")
+    columns = ("output", "metric", ">float", *(f">{name}" for name in names), ">samples")
     rows = [
         (
             metric.output,
@@ -131,4 +131,4 @@ def _layers(certificate: Certificate, detailed: bool) -> RenderableType:
         for layer in layers
     ]
     note = "in order" if detailed else f"the worst {len(rows)} of {len(certificate.layers)}"
-    return table("Layers", ("op", "tensor", "> SQNR", "> ideal"), rows, note)
+    return table("Layers", ("=op", "~tensor", ">SQNR", ">ideal"), rows, note)

@@ -20,11 +20,14 @@ from tfgreen.reporting.tables import bullet, facts, status, table
 from tfgreen.reporting.wording import (
     bytes_text,
     count_text,
+    mapping_text,
     printable,
     scale_text,
     shape_text,
     share_text,
 )
+
+_MAKERS = ("tfgreen", "tensorflow", "keras", "ai-edge-quantizer", "python")
 
 
 def render_inspection(inspection: Inspection, *, short: bool = False) -> RenderableType:
@@ -58,7 +61,7 @@ def _model(model: ModelInspection, short: bool) -> Iterator[RenderableType]:
     yield facts([*_sizes(model), *(("input", _boundary(tensor)) for tensor in model.inputs)])
     if short:
         return
-    columns = ("layer", "class", "dtype", "weights", "> parameters", "> zeros", "> bytes")
+    columns = ("layer", "=class", "=dtype", "weights", ">parameters", ">zeros", ">bytes")
     yield table("Layers", columns, [_layer(layer) for layer in model.layers])
 
 
@@ -91,8 +94,8 @@ def _tflite(file: TfliteInspection, short: bool) -> Iterator[RenderableType]:
     if short:
         return
     columns = (
-        "> #", "op", "output", "dtype", "shape", "scale / zero", "weights", "> MACs",
-        "> parameters", "> zeros", "> bytes",
+        ">#", "=op", "~output", "=dtype", "=shape", "=scale / zero", "=weights", ">MACs",
+        ">parameters", ">zeros", ">bytes",
     )  # fmt: skip
     yield table("Ops", columns, [_op(op) for op in file.ops])
     for op in file.ops:
@@ -101,7 +104,7 @@ def _tflite(file: TfliteInspection, short: bool) -> Iterator[RenderableType]:
 
 
 def _op(op: OpFacts) -> Sequence[object]:
-    channels = f" per channel ({op.weight_scales})" if op.weight_scales > 1 else ""
+    scales = f", {op.weight_scales} scales" if op.weight_scales > 1 else ""
     return (
         op.index,
         op.op,
@@ -109,7 +112,7 @@ def _op(op: OpFacts) -> Sequence[object]:
         op.dtype,
         shape_text(op.shape),
         scale_text(op.scale, op.zero_point),
-        f"{op.weight_dtype or ''}{channels}",
+        f"{op.weight_dtype or ''}{scales}",
         count_text(op.macs),
         count_text(op.parameters),
         share_text(op.sparsity) if op.sparsity is not None else "",
@@ -132,15 +135,20 @@ def _bundle(bundle: BundleInspection) -> Iterator[RenderableType]:
         [
             ("verdict", status(bundle.verdict)),
             ("profile", f"{bundle.profile}: {bundle.target}"),
-            ("route", bundle.conversion.get("route", "not told")),
+            ("route", mapping_text(bundle.conversion.get("route", "not told"))),
             ("calibration", bundle.calibration or "none"),
             ("golden", _golden(bundle)),
-            ("made with", ", ".join(f"{n} {v}" for n, v in bundle.versions.items())),
+            ("made with", _made_with(bundle)),
         ]
     )
     yield from (bullet(message, "bold red") for message in bundle.failed_checks)
     rows = [(name, f"{size_bytes:,}") for name, size_bytes in bundle.files.items()]
-    yield table("Files", ("name", "> bytes"), rows)
+    yield table("Files", ("name", ">bytes"), rows)
+
+
+def _made_with(bundle: BundleInspection) -> str:
+    told = ((name, bundle.versions.get(name)) for name in _MAKERS)
+    return ", ".join(f"{name} {version}" for name, version in told if version)
 
 
 def _golden(bundle: BundleInspection) -> str:

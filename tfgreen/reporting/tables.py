@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -12,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tfgreen.reporting.wording import printable
+
+_LEAST_WIDTH = 12
 
 COLOURS = {
     "passed": "green",
@@ -55,13 +58,31 @@ def heading(title: str, note: str = "") -> RenderableType:
 def table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], note: str = ""
 ) -> RenderableType:
-    """A titled table; columns whose name begins with '>' are right-aligned."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    for name in columns:
-        right = name.startswith(">")
-        made.add_column(name.lstrip("> "), justify="right" if right else "left", overflow="fold")
+    """A titled table.
+
+    Args:
+        columns: names; a leading `>` aligns to the right, `=` keeps values on one line, and `~`
+            cuts them short where there is too little room. Others wrap.
+    """
+    made = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        header_style="dim",
+        padding=(0, 1, 0, 0),
+    )
+    for column in columns:
+        right, fixed = column[0] == ">", column[0] in ">="
+        name = column.lstrip(">=~ ")
+        justify: Literal["left", "right"] = "right" if right else "left"
+        least = _LEAST_WIDTH if column[0] == "~" else None
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=fixed, min_width=least)
     for row in rows:
-        made.add_row(*(value if isinstance(value, Text) else cell(value) for value in row))
+        cells = [value if isinstance(value, Text) else cell(value) for value in row]
+        for column, text in zip(columns, cells, strict=False):
+            if column[0] == "~":  # a column that never wrapped would not give way to others
+                text.no_wrap, text.overflow = True, "ellipsis"
+        made.add_row(*cells)
     return Group(heading(title, note), Padding(made, (0, 0, 0, 1), expand=False))
 
 

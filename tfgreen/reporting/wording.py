@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 ABSENT = "–"
 _KIBIBYTE, _MEBIBYTE = 1024, 1024**2
 
@@ -66,9 +68,9 @@ def shape_text(shape: tuple[int, ...]) -> str:
     """A shape; -1 is a dimension that is free.
 
     >>> shape_text((-1, 49, 40))
-    '? x 49 x 40'
+    '?x49x40'
     """
-    return " x ".join("?" if size < 0 else str(size) for size in shape) or "scalar"
+    return "x".join("?" if size < 0 else str(size) for size in shape) or "scalar"
 
 
 def scale_text(scale: float | None, zero_point: int | None) -> str:
@@ -78,3 +80,14 @@ def scale_text(scale: float | None, zero_point: int | None) -> str:
     '0.003922 / -128'
     """
     return "" if scale is None else f"{scale:.4g} / {zero_point}"
+
+
+def mapping_text(facts: object) -> str:
+    """A mapping as "key value, key value"; anything else as it is.
+
+    >>> mapping_text({"quantizer": "tensorflow", "rounding": "nearest"})
+    'quantizer tensorflow, rounding nearest'
+    """
+    if not isinstance(facts, Mapping):
+        return str(facts)
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
