@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test test-all lint clean
 
 demo: $(STAMP)
-	$(VENV)/bin/tfgreen demo
+	$(VENV)/bin/tfgreen demo --force
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest -m "not slow"
