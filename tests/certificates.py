@@ -36,6 +36,7 @@ def certificate_of(
         float_sha256=hashlib.sha256(b"float").hexdigest(),
         file_bytes=len(content),
         arena_bytes=24_272,
+        arena_to_load_bytes=25_000,
         kernel_sets={
             "micro": KernelSetFacts(role="truth", available=True, version="0.dev1"),
             "reference": KernelSetFacts(role="compared", available=True, version="2.3.0"),

@@ -54,7 +54,16 @@ def _parts(certificate: Certificate, detailed: bool) -> Iterator[RenderableType]
         yield heading("Notes")
         yield from (bullet(note) for note in certificate.notes)
     yield Text()
-    yield facts([("file sha256", certificate.model_sha256), ("profile", certificate.profile)])
+    yield facts(_origin(certificate))
+
+
+def _origin(certificate: Certificate) -> Iterator[tuple[str, object]]:
+    yield "profile", certificate.profile
+    yield "file", f"{certificate.file_bytes:,} bytes, sha256 {certificate.model_sha256}"
+    if certificate.arena_bytes is not None:
+        to_load = certificate.arena_to_load_bytes
+        more = "" if to_load is None else f", {to_load:,} to load"
+        yield "tensor arena", f"{certificate.arena_bytes:,} bytes{more}"
 
 
 def _gates(certificate: Certificate) -> Iterator[Sequence[object]]:
