@@ -16,7 +16,13 @@ _DEFAULT_OUTPUT = "build/keyword-spotter"
 
 @click.command(cls=Verb, short_help="Train, export and verify a keyword spotter.")
 @click.option(
-    "-o", "--output", default=_DEFAULT_OUTPUT, show_default=True, metavar="DIR", help="The bundle."
+    "-o",
+    "--output",
+    type=options.OUTPUT,
+    default=_DEFAULT_OUTPUT,
+    show_default=True,
+    metavar="DIR",
+    help="Where the bundle goes.",
 )
 @options.as_json
 @options.force

@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     "--allow-select-ops", is_flag=True, help="Keep ops without a builtin version (Flex delegate)."
 )
 @options.samples
-@click.option("-o", "--output", required=True, metavar="OUT", help="FILE.tflite, or a folder.")
+@click.option(
+    "-o",
+    "--output",
+    type=options.OUTPUT,
+    required=True,
+    metavar="OUT",
+    help="FILE.tflite, or a folder.",
+)
 @options.as_json
 @options.force
 @options.talk

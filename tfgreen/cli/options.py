@@ -38,6 +38,19 @@ class SourcePath(_TextType):
         self.fail(f"there is no '{text}'; expected {expected}.", param, ctx)
 
 
+class OutputPath(_TextType):
+    """A path to write to; it stays the text that was typed, since a final slash means a folder."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself; a usage error if it is empty."""
+        if not str(value):
+            self.fail("the path is empty; expected FILE.tflite or a folder.", param, ctx)
+        return str(value)
+
+
+OUTPUT = OutputPath()
 MODEL_OR_DATA = SourcePath(function=True)
 EXISTING = SourcePath()
 

@@ -37,7 +37,7 @@ def _tell(error: Exception, verbose: int) -> int:
     if isinstance(error, TfgreenError):
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
-    first_line = next(iter(str(error).splitlines()), "")
+    what = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
     hint = "" if verbose >= _SHOWS_TRACEBACK else " Run again with -vv for the traceback."
-    click.echo(f"Error: unexpected {type(error).__name__}: {first_line}.{hint}", err=True)
+    click.echo(f"Error: unexpected {what}.{hint}", err=True)
     return FAILED

@@ -21,14 +21,19 @@ from tfgreen.cli.verb import GATE_FAILED, Verb
 @options.loading
 @options.samples
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the certificate as JSON here."
+    "-o",
+    "--output",
+    type=options.OUTPUT,
+    metavar="FILE.json",
+    help="Write the certificate here.",
 )
 @options.as_json
 @options.force
 @options.talk
 def verify(
     path: str,
-    output: Path | None,
+    profile: str | None,
+    output: str | None,
     as_json: bool,
     force: bool,
     verbose: int,
@@ -52,16 +57,20 @@ def verify(
     if choices["against"] and not choices["evaluate"] and not Path(path).is_dir():
         raise click.UsageError("--against needs samples to compare on: give --evaluate too.")
 
+    from tfgreen.profile import load_profile
+
+    rules = None if profile is None else load_profile(profile)
+
     from tfgreen.recheck import verify as judge
     from tfgreen.writing import check_writable, refuse_existing, write_files
 
     if output is not None:
-        check_writable(output)
-        refuse_existing(output, force=force)
+        check_writable(Path(output))
+        refuse_existing(Path(output), force=force)
     with progress(quiet=quiet) as on_progress:
-        certificate = judge(path, on_progress=on_progress, **choices)
+        certificate = judge(path, profile=rules, on_progress=on_progress, **choices)
     if output is not None:
-        write_files({output: certificate.to_json().encode()}, force=force)
+        write_files({Path(output): certificate.to_json().encode()}, force=force)
     if as_json:
         click.echo(certificate.to_json(), nl=False)
     else:
