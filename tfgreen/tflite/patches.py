@@ -14,6 +14,8 @@ import numpy as np
 from tfgreen.flatbuffer import Op, TfliteModel
 
 WEIGHTED_OPS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+LONGEST_ROW = 4608
+"""Longest row that is taken: the matrix of all pairs of its values has to fit in memory."""
 
 _SAME = 0
 _FEWEST_ROWS, _MOST_ROWS = 1024, 4096
@@ -33,7 +35,7 @@ class PatchSampler:
 
 
 def patch_sampler(model: TfliteModel, op: Op, runs: int) -> PatchSampler | None:
-    """The sampler of an op, or None where its rows cannot be told (grouped, or odd shapes).
+    """The sampler of an op, or None where its rows cannot be told (grouped, odd) or are too long.
 
     Over all `runs` together it takes four times as many rows as a row is long, but at least
     1,024 and at most 4,096.
@@ -44,14 +46,12 @@ def patch_sampler(model: TfliteModel, op: Op, runs: int) -> PatchSampler | None:
     if not weights.is_constant or source.dtype != "float32":
         return None
     length = int(np.prod(weights.shape[1 : 3 if op.name == "DEPTHWISE_CONV_2D" else None]))
+    if length > LONGEST_ROW:
+        return None
     rows = -(-int(np.clip(4 * length, _FEWEST_ROWS, _MOST_ROWS)) // runs)
     if op.name == "FULLY_CONNECTED":
         return _dense_sampler(op, source.shape, weights.shape[-1], rows)
-    depthwise = op.name == "DEPTHWISE_CONV_2D"
-    channels = weights.shape[3]
-    if depthwise and channels != source.shape[3]:
-        return None
-    if not depthwise and channels != source.shape[3]:
+    if weights.shape[3] != source.shape[3]:
         return None
     output = model.tensors[op.outputs[0]]
     return _window_sampler(op, source.shape, weights.shape[1:3], output.shape[1:3], rows)

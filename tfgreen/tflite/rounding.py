@@ -5,7 +5,8 @@ Here each column of the weight matrix is rounded in turn and its error is pushed
 that are still free, so that the output on the calibration data changes least (the second-order
 method of Frantar et al. 2022, "GPTQ", arXiv 2210.17323, after LeCun et al.'s Optimal Brain
 Surgeon). The part of the error that is the same for every input goes into the bias (Nagel et al.
-2019, arXiv 1906.04721), so the inputs' covariance, not their second moment, decides.
+2019, arXiv 1906.04721), so the inputs' covariance decides; where there is no bias, their second
+moment does.
 
 Scales and zero points stay as they are: only stored weights and biases change, each by few steps.
 """
@@ -16,11 +17,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfgreen.flatbuffer import Op, TfliteModel, with_constants
+from tfgreen.flatbuffer import Op, Tensor, TfliteModel, with_constants
 from tfgreen.tflite.statistics import ActivationStatistics
 
 _DAMPING = 0.01
-_LARGEST_ROW = 4608
 _BLOCK = 128
 _LIMIT = 127
 
@@ -30,24 +30,26 @@ def with_compensated_rounding(
 ) -> bytes:
     """The int8 file with weights and biases of convolutions and dense layers rounded again.
 
-    Ops are matched with the float file's by the name of their output. An op without a match, with
-    other than int8 weights, or with rows longer than 4,608, stays as it is.
+    Ops are matched with the float file's by the name of their output. An op without a match,
+    without rows in `statistics`, or with other than int8 weights, stays as it is.
     """
     model, plain = TfliteModel.from_bytes(content), TfliteModel.from_bytes(float_content)
     float_ops = {plain.tensors[op.outputs[0]].name: op for op in plain.ops if op.outputs}
     changed: dict[int, np.ndarray] = {}
     for op in model.ops:
         twin = float_ops.get(model.tensors[op.outputs[0]].name) if op.outputs else None
-        if twin is not None and twin.index in statistics.patches and _is_int8(model, op):
+        if twin is None or twin.index not in statistics.patches or op.name != twin.name:
+            continue
+        if _is_changeable(model, op):
             changed |= _round_op(model, op, plain, twin, statistics.patches[twin.index])
     return with_constants(model, changed)
 
 
-def _is_int8(model: TfliteModel, op: Op) -> bool:
-    """Whether the op has int8 weights of its own; a shared layer's serve other inputs too."""
+def _is_changeable(model: TfliteModel, op: Op) -> bool:
+    """Whether the op has int8 weights, and constants of its own: shared ones serve other inputs."""
     weights = model.tensors[op.inputs[1]]
-    own = weights.is_constant and len(model.consumers(weights.index)) == 1
-    return own and weights.dtype == "int8" and weights.quantization is not None
+    own = all(len(model.consumers(index)) == 1 for index in op.inputs[1:] if index >= 0)
+    return own and weights.is_constant and weights.dtype == "int8"
 
 
 def _round_op(
@@ -60,9 +62,10 @@ def _round_op(
         return {}
     rows = patches.reshape(-1, *patches.shape[2:])
     depthwise = op.name == "DEPTHWISE_CONV_2D"
-    if rows.shape[1] > _LARGEST_ROW:
-        return {}
+    bias, real_bias = _constant_bias(model, op), _constant_bias(plain, twin)
     mean = rows.mean(axis=0, dtype=np.float64)
+    if bias is None or real_bias is None:
+        mean = np.zeros_like(mean)
     centred = rows - mean.astype(np.float32)
     scales = facts.scales.astype(np.float64)
     if depthwise:
@@ -76,21 +79,23 @@ def _round_op(
     changed = {
         op.inputs[1]: (rounded.T if depthwise else rounded).reshape(stored.shape).astype(np.int8)
     }
-    if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        changed |= _shifted_bias(model, op.inputs[2], plain, twin, shift.sum(axis=1))
+    if bias is not None and real_bias is not None:
+        wanted = plain.constant(real_bias.index) - shift.sum(axis=1)
+        changed[bias.index] = _stored_bias(bias, wanted)
     return changed
 
 
-def _shifted_bias(
-    model: TfliteModel, index: int, plain: TfliteModel, twin: Op, shift: np.ndarray
-) -> Mapping[int, np.ndarray]:
-    bias, facts = model.tensors[index], model.tensors[index].quantization
-    if not bias.is_constant or facts is None or len(twin.inputs) < 3 or twin.inputs[2] < 0:
-        return {}
-    real = plain.constant(twin.inputs[2]).astype(np.float64)
+def _constant_bias(model: TfliteModel, op: Op) -> Tensor | None:
+    if len(op.inputs) < 3 or op.inputs[2] < 0:
+        return None
+    bias = model.tensors[op.inputs[2]]
+    return bias if bias.is_constant else None
+
+
+def _stored_bias(bias: Tensor, wanted: np.ndarray) -> np.ndarray:
     limits = np.iinfo(bias.dtype)
-    stored = np.rint((real - shift) / facts.scales)
-    return {index: np.clip(stored, limits.min, limits.max).astype(bias.dtype)}
+    scales = np.ones(1) if bias.quantization is None else bias.quantization.scales
+    return np.clip(np.rint(wanted / scales), limits.min, limits.max).astype(bias.dtype)
 
 
 def _round_matrix(matrix: np.ndarray, rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
