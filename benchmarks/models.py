@@ -102,7 +102,8 @@ def halved_digits() -> Task:
     """The upper and the lower half of a digit: which digit, and how much ink."""
     task = digits(32, 1)
     image = task.inputs["image"]
-    ink = image.mean(axis=(1, 2, 3))[:, None].astype(np.float32)
+    ink = image.mean(axis=(1, 2, 3))[:, None]
+    ink = ((ink - ink.mean()) / ink.std()).astype(np.float32)
     halves = {"upper": image[:, :16], "lower": image[:, 16:] * 255.0}
     return Task(halves, {"digit": task.labels["digit"], "ink": ink})
 
@@ -293,7 +294,7 @@ def train(name: str) -> None:
 def _save_samples(path: Path, task: Task, rows: np.ndarray) -> None:
     labels = _rows(task.labels, rows)
     keys = {"y": _sole(labels)} if len(labels) == 1 else {f"y_{k}": v for k, v in labels.items()}
-    np.savez(path, **_rows(task.inputs, rows), **keys)
+    np.savez(path, **_rows(task.inputs, rows), **keys)  # type: ignore[arg-type]
 
 
 def main() -> None:

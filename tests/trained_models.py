@@ -115,7 +115,8 @@ def two_branch_model(keras: Any) -> tuple[Any, Arrays, Arrays]:
     digit = layers.Dense(10, activation="softmax", name="digit")(h)
     ink = layers.Dense(1, name="ink")(h)
     model = keras.Model({"zeta": a, "alpha": b}, {"digit": digit, "ink": ink})
-    total = x.mean(axis=(1, 2, 3))[:, None].astype(np.float32)
+    total = x.mean(axis=(1, 2, 3))[:, None]
+    total = ((total - total.mean()) / total.std()).astype(np.float32)
     return model, {"zeta": left, "alpha": right}, {"digit": y, "ink": total}
 
 
