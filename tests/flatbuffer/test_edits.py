@@ -20,6 +20,10 @@ from tfgreen.flatbuffer import (
 CLASSIFIER = tiny_models.int8_classifier()
 
 
+def _read(content: bytes) -> TfliteModel:
+    return TfliteModel.from_bytes(content)
+
+
 def run(content: bytes, *inputs: np.ndarray) -> list[np.ndarray]:
     interpreter = Interpreter(
         model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
@@ -152,10 +156,12 @@ def test_with_outputs_refuses_unknown_tensors(indices: list[int]) -> None:
 
 def test_with_ranges_records_minimum_and_maximum() -> None:
     content = tiny_models.float_add()
-    tensors = tiny_models.unpack(with_ranges(content, {"a": (-1.5, 2.0)})).subgraphs[0].tensors
+    tensors = (
+        tiny_models.unpack(with_ranges(_read(content), {"a": (-1.5, 2.0)})).subgraphs[0].tensors
+    )
     assert (list(tensors[0].quantization.min), list(tensors[0].quantization.max)) == ([-1.5], [2.0])
     assert tensors[1].quantization is None
-    twice = with_ranges(with_ranges(content, {"a": (0.0, 1.0)}), {"a": (-1.5, 2.0)})
+    twice = with_ranges(_read(with_ranges(_read(content), {"a": (0.0, 1.0)})), {"a": (-1.5, 2.0)})
     assert list(tiny_models.unpack(twice).subgraphs[0].tensors[0].quantization.min) == [-1.5]
 
 
@@ -169,7 +175,7 @@ def test_with_ranges_records_minimum_and_maximum() -> None:
 )
 def test_with_ranges_refuses(ranges: dict[str, tuple[float, float]], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        with_ranges(tiny_models.float_add(), ranges)
+        with_ranges(_read(tiny_models.float_add()), ranges)
 
 
 def test_inline_external_buffers(x: np.ndarray) -> None:

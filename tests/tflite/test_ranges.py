@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests import tiny_models
 from tests.tflite.planted import statistics_of
-from tfgreen.flatbuffer import with_ranges
 from tfgreen.tflite.ranges import (
-    converter_ranges,
     least_error_ranges,
-    merge,
     minmax_ranges,
     percentile_ranges,
+    residual_ranges,
 )
 
 finite = st.floats(-1e3, 1e3, width=32)
@@ -100,19 +99,12 @@ def test_zero_is_always_inside(values: np.ndarray) -> None:
         assert low <= 0.0 <= high
 
 
-def test_what_a_calibrator_wrote_is_read_with_zero_inside() -> None:
-    planted = {"a": (1.0, 2.0), "sum": (-3.0, 4.0)}
-    content = with_ranges(tiny_models.float_add(), planted)
-    assert converter_ranges(content) == {"a": (0.0, 2.0), "sum": (-3.0, 4.0)}
-    assert converter_ranges(tiny_models.float_add()) == {}
-
-
-def test_scales_of_quantized_tensors_are_no_ranges() -> None:
-    assert converter_ranges(tiny_models.int8_classifier()) == {}
-
-
-def test_merging_is_a_union() -> None:
-    first, second = {"a": (-1.0, 2.0)}, {"a": (-0.5, 3.0), "b": (-1.0, 0.0)}
-    assert merge(first, second) == {"a": (-1.0, 3.0), "b": (-1.0, 0.0)}
-    assert merge({}, second) == second
-    assert first == {"a": (-1.0, 2.0)}, "the arguments stay as they are"
+def test_summands_get_at_least_the_range_of_their_sum() -> None:
+    statistics = statistics_of({"a": [[-3, 1]], "b": [[0, 2]], "sum": [[0, 5]], "c": [[-1, 1]]})
+    statistics = replace(statistics, sums=((("a", "b"), "sum"),))
+    assert residual_ranges(statistics) == {
+        "a": (-3.0, 5.0),
+        "b": (0.0, 5.0),
+        "sum": (0.0, 5.0),
+        "c": (-1.0, 1.0),
+    }

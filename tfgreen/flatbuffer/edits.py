@@ -95,15 +95,14 @@ def with_outputs(model: TfliteModel, tensor_indices: Sequence[int]) -> bytes:
     return pack(root, model.content)
 
 
-def with_ranges(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> bytes:
-    """The same file with minimum and maximum recorded on its float32 tensors, by tensor name.
+def with_ranges(model: TfliteModel, ranges: Mapping[str, tuple[float, float]]) -> bytes:
+    """The same model with minimum and maximum recorded on its float32 tensors, by tensor name.
 
     This is what a calibrator writes and the converter's quantizer reads.
 
     Raises:
         UsageError: a name that no float32 tensor has, or a range that is no range.
     """
-    model = TfliteModel.from_bytes(content)
     root, graph = _shallow_copy(model)
     schema = load_schema()
     known = {tensor.name for tensor in model.tensors if tensor.dtype == "float32"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,9 @@ from tfgreen.tflite.audit import RangeFinding, audit_ranges
 from tfgreen.tflite.boundary import with_boundary
 from tfgreen.tflite.quantizers import (
     AiEdgeQuantizer,
-    Quantizer,
     TensorflowInt16Quantizer,
     TensorflowQuantizer,
-    tensorflow_ranges,
 )
-from tfgreen.tflite.ranges import Ranges, merge
 from tfgreen.tflite.rounding import with_compensated_rounding
 from tfgreen.tflite.selection import (
     RANGE_METHODS,
@@ -29,7 +25,6 @@ from tfgreen.tflite.selection import (
     Judge,
     Race,
     contender,
-    folds,
 )
 from tfgreen.tflite.statistics import ActivationStatistics, collect_statistics
 
@@ -81,7 +76,7 @@ def quantize(
     race = Race(
         Judge(float_content, inputs),
         statistics.runs,
-        _float_op if profile.full_integer else lambda content: None,
+        _float_op if profile.full_integer else lambda model: None,
         lambda done: on_progress("choosing ranges and rounding", done, 0),
     )
     if profile.scheme == "int8":
@@ -106,7 +101,6 @@ def _race_int8(
     for method in RANGE_METHODS:
         race.enter(contender(tensorflow, method, statistics))
     best = race.leader[1].ranges
-    race.enter(_calibrator_contender(tensorflow, float_content, inputs))
     race.enter(contender(AiEdgeQuantizer(float_content, "int8"), best, statistics))
 
 
@@ -132,32 +126,11 @@ def _with_rounding(
     return Contender(entry.quantizer, entry.ranges, build, rounding="compensated")
 
 
-def _calibrator_contender(
-    quantizer: Quantizer, float_content: bytes, inputs: Sequence[np.ndarray]
-) -> Contender:
-    """TensorFlow's own calibrator, which sees each run once: extremes of parts can be merged."""
-
-    @cache
-    def ranges_of(fold: tuple[int, ...]) -> Ranges:
-        return tensorflow_ranges(float_content, _runs(inputs, fold))
-
-    def build(runs: Sequence[int]) -> bytes:
-        wanted = set(runs)
-        ranges: Ranges = {}
-        for fold in folds(len(inputs[0])):
-            if wanted.issuperset(fold):
-                ranges = merge(ranges, ranges_of(fold))
-        return quantizer.quantize(ranges)
-
-    return Contender(quantizer.name, "own calibrator", build)
-
-
 def _runs(inputs: Sequence[np.ndarray], runs: Sequence[int]) -> list[list[np.ndarray]]:
     return [[array[run] for array in inputs] for run in runs]
 
 
-def _float_op(content: bytes) -> str | None:
-    model = TfliteModel.from_bytes(content)
+def _float_op(model: TfliteModel) -> str | None:
     for op in model.ops:
         if any(model.tensors[i].dtype == "float32" for i in (*op.inputs, *op.outputs) if i >= 0):
             return f"leaves {op.name} in float"

@@ -20,7 +20,7 @@ import numpy as np
 from tfgreen.errors import ConversionError
 from tfgreen.flatbuffer import TfliteModel, inline_external_buffers, with_ranges
 from tfgreen.profile import Scheme
-from tfgreen.tflite.ranges import Ranges, converter_ranges
+from tfgreen.tflite.ranges import Ranges
 
 _WEIGHTED_OPS = frozenset(
     {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP"}
@@ -42,9 +42,9 @@ class TensorflowQuantizer:
     name = "tensorflow"
 
     def __init__(self, float_content: bytes, first_run: Sequence[np.ndarray]) -> None:
-        self._calibrated = calibrate(float_content, [first_run])
-        model = TfliteModel.from_bytes(self._calibrated)
-        self._known = {tensor.name for tensor in model.tensors if tensor.dtype == "float32"}
+        self._calibrated = TfliteModel.from_bytes(calibrate(float_content, [first_run]))
+        tensors = self._calibrated.tensors
+        self._known = {tensor.name for tensor in tensors if tensor.dtype == "float32"}
 
     def quantize(self, ranges: Ranges) -> bytes:
         """The int8 file, input and output included."""
@@ -70,11 +70,6 @@ def calibrate(float_content: bytes, runs: Sequence[Sequence[np.ndarray]]) -> byt
     content = calibrator.add_intermediate_tensors(float_content)
     calibrated: bytes = calibrator.Calibrator(content).calibrate(lambda: iter(map(list, runs)))
     return calibrated
-
-
-def tensorflow_ranges(float_content: bytes, runs: Sequence[Sequence[np.ndarray]]) -> Ranges:
-    """The ranges of TensorFlow's own calibrator, its faults included."""
-    return converter_ranges(calibrate(float_content, runs))
 
 
 class TensorflowInt16Quantizer:

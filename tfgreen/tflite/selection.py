@@ -24,6 +24,7 @@ from tfgreen.tflite.ranges import (
     least_error_ranges,
     minmax_ranges,
     percentile_ranges,
+    residual_ranges,
 )
 from tfgreen.tflite.statistics import ActivationStatistics
 
@@ -35,6 +36,7 @@ RangeMethod = Callable[[ActivationStatistics], Ranges]
 
 RANGE_METHODS: Mapping[str, RangeMethod] = {
     "minmax": minmax_ranges,
+    "minmax-residual": residual_ranges,
     "percentile-99.999": partial(percentile_ranges, percentile=99.999),
     "percentile-99.99": partial(percentile_ranges, percentile=99.99),
     "least-square-error": partial(least_error_ranges, exponent=2.0),
@@ -100,17 +102,17 @@ class Judge:
 
     def __init__(self, float_content: bytes, inputs: Sequence[np.ndarray]) -> None:
         self._inputs = [np.asarray(array) for array in inputs]
-        self._float_answers = _answers(_with_logits(float_content), self._inputs)
+        self._float_answers = _answers(TfliteModel.from_bytes(float_content), self._inputs)
 
-    def sqnr_db(self, pairs: Sequence[tuple[bytes, Sequence[int]]]) -> float:
+    def sqnr_db(self, pairs: Sequence[tuple[TfliteModel, Sequence[int]]]) -> float:
         """SQNR over all (file, runs) pairs together, in dB; the mean over the outputs.
 
         10 log10(sum(float²) / sum((float - dequantized)²)), at most 200.
         """
         signal: np.ndarray | None = None
         noise: np.ndarray | None = None
-        for content, runs in pairs:
-            answers = _answers(_with_logits(content), [array[runs] for array in self._inputs])
+        for model, runs in pairs:
+            answers = _answers(model, [array[runs] for array in self._inputs])
             for index, given in zip(runs, answers, strict=True):
                 expected = self._float_answers[index]
                 power = np.array([float((e**2).sum()) for e in expected])
@@ -125,13 +127,13 @@ class Judge:
         return float(np.mean(10 * np.log10(ratio)))
 
 
-def _answers(content: bytes, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
-    """Each run's outputs in real numbers, from XNNPACK with one thread."""
+def _answers(model: TfliteModel, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+    """Each run's logits in real numbers, from XNNPACK with one thread."""
     from ai_edge_litert.interpreter import Interpreter
 
-    model = TfliteModel.from_bytes(content)
+    wanted = logits(model)
     real = Samples(dict(zip(model.input_names, inputs, strict=True)))
-    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter = Interpreter(model_content=with_outputs(model, wanted), num_threads=1)
     interpreter.allocate_tensors()
     answers = []
     for arrays in zip(*quantize_inputs(model, real), strict=True):
@@ -143,15 +145,10 @@ def _answers(content: bytes, inputs: Sequence[np.ndarray]) -> list[list[np.ndarr
                 dequantize(interpreter.get_tensor(i), model.tensors[i].quantization).astype(
                     np.float64
                 )
-                for i in model.outputs
+                for i in wanted
             ]
         )
     return answers
-
-
-def _with_logits(content: bytes) -> bytes:
-    model = TfliteModel.from_bytes(content)
-    return with_outputs(model, logits(model))
 
 
 class Race:
@@ -165,7 +162,7 @@ class Race:
         self,
         judge: Judge,
         runs: int,
-        fault_of: Callable[[bytes], str | None],
+        fault_of: Callable[[TfliteModel], str | None],
         on_candidate: Callable[[int], None],
     ) -> None:
         self._judge = judge
@@ -206,17 +203,20 @@ def _judge_one(
     judge: Judge,
     split: Sequence[Sequence[int]],
     every: Sequence[int],
-    fault_of: Callable[[bytes], str | None],
+    fault_of: Callable[[TfliteModel], str | None],
 ) -> Candidate:
     try:
         pairs = [
-            (entry.build(_others(fold, every)), list(fold[:_JUDGED_RUNS_PER_FOLD]))
+            (
+                TfliteModel.from_bytes(entry.build(_others(fold, every))),
+                list(fold[:_JUDGED_RUNS_PER_FOLD]),
+            )
             for fold in split
         ]
     except (RuntimeError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         return Candidate(entry.quantizer, entry.ranges, entry.rounding, fault=f"refused: {reason}")
-    faults = [fault for content, _ in pairs if (fault := fault_of(content)) is not None]
+    faults = [fault for model, _ in pairs if (fault := fault_of(model)) is not None]
     score = round(judge.sqnr_db(pairs), 3)
     fault = faults[0] if faults else None
     return Candidate(entry.quantizer, entry.ranges, entry.rounding, score, fault)

@@ -10,7 +10,7 @@ between, and without `experimental_preserve_all_tensors` their bytes are stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,8 @@ class ActivationStatistics:
 
     `minimum` and `maximum` have the shape (tensors, runs); `values[i]` has (runs, k), k being at
     most 1,024 values of tensor `names[i]`, drawn at positions that are the same in every process.
-    `patches[op index]` holds (runs, rows, ...) input rows of an op with weights.
+    `patches[op index]` holds (runs, rows, ...) input rows of an op with weights; `sums` names the
+    float summands and the result of every ADD.
 
     >>> one = ActivationStatistics(("a",), np.array([[0.0, -1.0]]), np.array([[2.0, 1.0]]),
     ...                            (np.array([[0.0, 2.0], [-1.0, 1.0]]),))
@@ -41,6 +42,7 @@ class ActivationStatistics:
     maximum: np.ndarray
     values: tuple[np.ndarray, ...]
     patches: Mapping[int, np.ndarray] = field(default_factory=dict)
+    sums: tuple[tuple[tuple[str, ...], str], ...] = ()
 
     @property
     def runs(self) -> int:
@@ -56,6 +58,7 @@ class ActivationStatistics:
             self.maximum[:, chosen],
             tuple(values[chosen] for values in self.values),
             {op: rows[chosen] for op, rows in self.patches.items()},
+            self.sums,
         )
 
     def extremes(self, name: str) -> tuple[float, float]:
@@ -97,7 +100,7 @@ def collect_statistics(
     names = tuple(model.tensors[t].name for t in tensors)
     _refuse_infinite(names, minimum, maximum)
     rows = {op: np.stack(taken) for op, taken in patches.items()}
-    return ActivationStatistics(names, minimum, maximum, values, rows)
+    return ActivationStatistics(names, minimum, maximum, values, rows, _sums(model, set(names)))
 
 
 def _float_activations(model: TfliteModel) -> list[int]:
@@ -107,6 +110,16 @@ def _float_activations(model: TfliteModel) -> list[int]:
         for index in dict.fromkeys([*model.inputs, *produced])
         if model.tensors[index].dtype == "float32" and np.prod(model.tensors[index].shape) > 0
     ]
+
+
+def _sums(model: TfliteModel, known: Collection[str]) -> tuple[tuple[tuple[str, ...], str], ...]:
+    found = []
+    for op in model.ops:
+        if op.name == "ADD" and model.tensors[op.outputs[0]].name in known:
+            names = (model.tensors[index].name for index in op.inputs)
+            summands = tuple(name for name in names if name in known)
+            found.append((summands, model.tensors[op.outputs[0]].name))
+    return tuple(found)
 
 
 def _positions(size: int) -> np.ndarray:
