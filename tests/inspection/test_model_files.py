@@ -136,7 +136,7 @@ def test_damaged_checkpoint(folder: Path, tmp_path: Path, file: str) -> None:
     copy = tmp_path / "saved"
     shutil.copytree(folder / SAVED_MODELS[0], copy)
     content = (copy / "variables" / file).read_bytes()
-    for kept in (0, 20, len(content) // 2):
+    for kept in (0, 20, 400):  # the arrays come first, the object graph after them
         (copy / "variables" / file).write_bytes(content[:kept])
         with pytest.raises(InvalidModelError, match="damaged SavedModel"):
             inspect(copy)
