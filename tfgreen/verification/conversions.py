@@ -18,6 +18,7 @@ from tfgreen.verification.labels import op_label
 
 CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
+_INSIDE = {"int8": "int8", "int16x8": "int16"}  # activations by scheme; float32 in the others
 _TAKES_ANY_SCALE = frozenset(
     {"CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}
     | {"BATCH_MATMUL", "ADD", "SUB", "MUL", "DIV", "SQUARED_DIFFERENCE", "MEAN", "SUM"}
@@ -31,11 +32,12 @@ def is_boundary(model: TfliteModel, op: Op, profile: ExportProfile) -> bool:
     if op.name not in CONVERSIONS:
         return False
     source, target = (model.tensors[i] for i in (op.inputs[0], op.outputs[0]))
-    if source.dtype == target.dtype:
-        return False
-    at_input = source.index in model.inputs and source.dtype == profile.input_type
-    at_output = target.index in model.outputs and target.dtype == profile.output_type
-    return (at_input and op.name == "QUANTIZE") or at_output
+    inside = _INSIDE.get(profile.scheme, "float32")
+    if source.index in model.inputs and target.dtype == inside:
+        return source.dtype == profile.input_type != inside
+    if target.index in model.outputs and source.dtype == inside:
+        return target.dtype == profile.output_type != inside
+    return False
 
 
 def surplus_conversions(model: TfliteModel, profile: ExportProfile) -> Iterator[tuple[Op, str]]:

@@ -161,6 +161,7 @@ def _metric(name: str, answers: Answers, truth: str, position: int) -> Metric:
             scored[key], samples[key] = measure(answered, labels[: len(answered)]), len(answered)
     count = samples.get(truth, len(labels))  # the same samples as the truth's, to be comparable
     answered = answers.float_outputs[position][answers.labelled_from :][:count]
+    samples["float"] = len(answered)
     return Metric(
         output=name,
         kind="accuracy" if classifying else "mean-absolute-error",

@@ -117,7 +117,7 @@ def _allowed_ops(
             yield _check("ops", "warning", text, op=op_label(model, op))
         elif op.name.startswith(("FLEX:", "CUSTOM:")) or (allowed and op.name not in allowed):
             foreign.append(op)
-    if not foreign:
+    if not foreign and not any(op.name.startswith("FLEX:") for op in model.ops):
         kinds = counted(len({op.name for op in model.ops}), "kind")
         text = f"The profile takes all {counted(len(model.ops), 'op')} ({kinds})."
         yield _check("ops", "passed", text)

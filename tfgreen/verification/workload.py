@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfgreen.data import Samples
+from tfgreen.errors import InvalidDataError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.runtimes import quantize_inputs
 from tfgreen.verification.certificate import SampleFacts
@@ -69,7 +70,7 @@ class Workload:
         everything, labelled_from = probe, 0
         if metric_samples is not None and _same(samples, metric_samples):
             rest = np.setdiff1d(_rows(len(samples), METRIC_SAMPLE_LIMIT, 1), rows)
-            everything = samples.take(np.concatenate([rows, _shuffled(rest)]))
+            everything = metric_samples.take(np.concatenate([rows, _shuffled(rest)]))
         elif metric_samples is not None:
             further = _shuffled(_rows(len(metric_samples), METRIC_SAMPLE_LIMIT, 1))
             everything = _joined(probe, metric_samples.take(further))
@@ -105,7 +106,10 @@ def _facts(samples: Samples) -> SampleFacts:
 def _same(first: Samples, second: Samples) -> bool:
     if first is second:
         return True
-    return len(first) == len(second) and first.sha256() == second.sha256()
+    names = set(first.inputs)
+    return names == set(second.inputs) and all(
+        np.array_equal(first.inputs[name], second.inputs[name]) for name in names
+    )
 
 
 def _rows(count: int, wanted: int, batch: int) -> np.ndarray:
@@ -120,6 +124,11 @@ def _shuffled(rows: np.ndarray) -> np.ndarray:
 
 def _joined(first: Samples, second: Samples) -> Samples:
     """Both, one behind the other; with the second's labels behind as many blank ones."""
+    if set(first.inputs) != set(second.inputs):
+        raise InvalidDataError(
+            f"{first.source} holds the inputs {', '.join(sorted(first.inputs))}, {second.source} "
+            f"{', '.join(sorted(second.inputs))}. Name them alike, as the model does."
+        )
     inputs = {
         name: np.concatenate([array, second.inputs[name]]) for name, array in first.inputs.items()
     }

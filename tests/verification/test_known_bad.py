@@ -1,0 +1,104 @@
+"""The known-bad table: well formed, and true: each entry is run."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from tests import tiny_models
+from tests.tiny_models import OpSpec, TensorSpec, build
+from tfgreen.flatbuffer import TfliteModel, op_names
+from tfgreen.runtimes import KERNEL_SETS, Task, availability, run_tasks
+from tfgreen.verification.known_bad import CONDITIONS, known_bad, known_bad_kernels
+
+EVERY_INT8 = np.arange(-128, 128, dtype=np.int8).reshape(1, 1, 256)
+
+
+def test_the_table_is_well_formed() -> None:
+    entries = known_bad_kernels()
+    assert entries
+    for entry in entries:
+        assert set(entry.kernel_sets) <= set(KERNEL_SETS)
+        assert set(entry.ops) <= set(op_names().values())
+        assert entry.condition in CONDITIONS
+        assert isinstance(entry.dated, date)
+        assert entry.source.startswith("measured")
+
+
+def one_op(
+    op: str, scale: float, out_scale: float, dtype: str = "int8", zero_point: int = 0
+) -> bytes:
+    tensors = [
+        TensorSpec("x", (1, 256), dtype, scale=scale, zero_point=zero_point),
+        TensorSpec("y", (1, 256), dtype, scale=out_scale),
+    ]
+    return build(tensors, [OpSpec(op, ["x"], ["y"])], ["x"], ["y"])
+
+
+def run(kernel_set: str, content: bytes, x: np.ndarray) -> np.ndarray:
+    if not availability(kernel_set).available:
+        pytest.skip(f"{kernel_set} is not installed")
+    (outcome,) = run_tasks(kernel_set, [Task("op", content, (x,))])
+    assert outcome.ok, outcome.message
+    return outcome.outputs[0]
+
+
+def names(kernel_set: str, content: bytes) -> bool:
+    model = TfliteModel.from_bytes(content)
+    return known_bad(kernel_set, model, model.ops[0]) is not None
+
+
+def test_int8_sum_is_wrong_on_the_reference_only() -> None:
+    content = tiny_models.int8_sum(4, 8)
+    x = np.random.default_rng(0).integers(-128, 128, (8, 1, 4, 8), np.int8)
+    expected = np.round(x.astype(np.int64).sum(axis=-1) / 8)  # the output's scale is 8 times x's
+    wrong = np.abs(run("reference", content, x) - expected).max()
+    right = np.abs(run("optimized", content, x) - expected).max()
+    assert wrong > 10
+    assert right <= 1
+    assert names("reference", content)
+    assert not names("optimized", content)
+
+
+@pytest.mark.parametrize("kernel_set", ["reference", "optimized", "xnnpack"])
+def test_int8_neg_ignores_zero_points(kernel_set: str) -> None:
+    content = one_op("NEG", 0.1, 0.1, zero_point=10)
+    assert np.array_equal(run(kernel_set, content, EVERY_INT8), -EVERY_INT8)
+    assert names(kernel_set, content)
+
+
+def test_micro_relu6_does_not_requantize() -> None:
+    same, other = one_op("RELU6", 0.04, 0.04), one_op("RELU6", 0.08, 0.04)
+    expected = np.clip(EVERY_INT8.astype(int) * 2, 0, 127)
+    assert np.abs(run("micro", other, EVERY_INT8) - expected).max() > 50
+    assert np.abs(run("reference", other, EVERY_INT8) - expected).max() <= 1
+    assert names("micro", other)
+    assert not names("micro", same)
+    assert not names("reference", other)
+
+
+def test_micro_dequantizes_channels_with_one_scale() -> None:
+    tensors = [
+        TensorSpec("x", (2, 4), scale=(0.1, 1.0), axis=0),
+        TensorSpec("y", (2, 4), "float32"),
+    ]
+    content = build(tensors, [OpSpec("DEQUANTIZE", ["x"], ["y"], version=5)], ["x"], ["y"])
+    x = np.full((1, 2, 4), 10, np.int8)
+    assert run("reference", content, x)[0, :, 0].tolist() == pytest.approx([1.0, 10.0])
+    assert run("micro", content, x)[0, :, 0].tolist() == pytest.approx([1.0, 1.0])
+    assert names("micro", content)
+
+
+@pytest.mark.parametrize("op", ["LOGISTIC", "TANH"])
+def test_int16_curves_are_coarse_without_the_reference(op: str) -> None:
+    content = one_op(op, 8 / 32768, 1 / 32768, "int16")
+    x = np.linspace(-32768, 32767, 256).astype(np.int16).reshape(1, 1, 256)
+    real = x * (8 / 32768)
+    curve = 1 / (1 + np.exp(-real)) if op == "LOGISTIC" else np.tanh(real)
+    expected = np.clip(np.round(curve * 32768), -32768, 32767)
+    assert np.abs(run("reference", content, x) - expected).max() <= 1
+    assert np.abs(run("optimized", content, x) - expected).max() > 2
+    assert names("optimized", content)
+    assert not names("reference", content)
