@@ -2,11 +2,11 @@
 
 Rounding every weight to the nearest step ignores that the errors add up in the layer's output.
 Here each column of the weight matrix is rounded in turn and its error is pushed into the columns
-that are still free, so that the output on the calibration data changes least (the second-order
-method of Frantar et al. 2022, "GPTQ", arXiv 2210.17323, after LeCun et al.'s Optimal Brain
-Surgeon). The part of the error that is the same for every input goes into the bias (Nagel et al.
-2019, arXiv 1906.04721), so the inputs' covariance decides; where there is no bias, their second
-moment does.
+that are still free, so that the output on the calibration data changes least (Frantar et al.
+2022, "GPTQ", arXiv 2210.17323; computed as Babai's nearest plane, 1986, which gives the same from
+one Cholesky factor and no inverse). The part of the error that is the same for every input goes
+into the bias (Nagel et al. 2019, arXiv 1906.04721), so the inputs' covariance decides; where
+there is no bias, their second moment does.
 
 Scales and zero points stay as they are: only stored weights and biases change, each by few steps.
 """
@@ -100,39 +100,42 @@ def _stored_bias(bias: Tensor, wanted: np.ndarray) -> np.ndarray:
 
 def _round_matrix(matrix: np.ndarray, rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Integers (out, K) for real weights (out, K), given centred input rows (n, K)."""
-    factor = _inverse_factor((rows.T @ rows).astype(np.float64))
-    steps = np.broadcast_to(scales.reshape(-1, 1), (len(matrix), 1))[:, 0]
-    weights = matrix / steps[:, None]
-    rounded = np.empty_like(weights)
-    for start in range(0, weights.shape[1], _BLOCK):
-        end = min(start + _BLOCK, weights.shape[1])
-        errors = np.empty((len(weights), end - start))
-        for column in range(start, end):
-            rounded[:, column] = np.clip(np.rint(weights[:, column]), -_LIMIT, _LIMIT)
-            error = (weights[:, column] - rounded[:, column]) / factor[column, column]
-            errors[:, column - start] = error
-            weights[:, column + 1 : end] -= np.outer(error, factor[column, column + 1 : end])
-        weights[:, end:] -= errors @ factor[start:end, end:]
-    return rounded
+    factor = _factor((rows.T @ rows).astype(np.float64))
+    weights = np.ascontiguousarray((matrix / scales.reshape(-1, 1)).T)
+    errors = np.zeros_like(weights)
+    length = len(weights)
+    for end in range(length, 0, -_BLOCK):
+        start = max(end - _BLOCK, 0)
+        pushed = factor[end:, start:end].T @ errors[end:]
+        for column in range(end - 1, start - 1, -1):
+            within = factor[column + 1 : end, column] @ errors[column + 1 : end]
+            due = (pushed[column - start] + within) / factor[column, column]
+            stored = np.clip(np.rint(weights[column] + due), -_LIMIT, _LIMIT)
+            errors[column] = weights[column] - stored
+    return np.asarray(np.rint(weights - errors)).T
 
 
 def _round_channels(matrix: np.ndarray, rows: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Integers (channels, k) for depthwise weights, given centred rows (n, k, channels)."""
     channels_first = np.ascontiguousarray(rows.transpose(2, 1, 0))
     moments = channels_first @ channels_first.transpose(0, 2, 1)
-    factors = np.stack([_inverse_factor(moment) for moment in moments.astype(np.float64)])
+    factors = _factor(moments.astype(np.float64))
     weights = matrix / scales.reshape(-1, 1)
-    rounded = np.empty_like(weights)
-    for column in range(weights.shape[1]):
-        rounded[:, column] = np.clip(np.rint(weights[:, column]), -_LIMIT, _LIMIT)
-        error = (weights[:, column] - rounded[:, column]) / factors[:, column, column]
-        weights[:, column + 1 :] -= error[:, None] * factors[:, column, column + 1 :]
-    return rounded
+    errors = np.zeros_like(weights)
+    for column in range(weights.shape[1] - 1, -1, -1):
+        later = factors[:, column + 1 :, column] * errors[:, column + 1 :]
+        due = later.sum(axis=1) / factors[:, column, column]
+        stored = np.clip(np.rint(weights[:, column] + due), -_LIMIT, _LIMIT)
+        errors[:, column] = weights[:, column] - stored
+    return np.asarray(np.rint(weights - errors))
 
 
-def _inverse_factor(moment: np.ndarray) -> np.ndarray:
-    """The upper Cholesky factor U of the damped inverse: moment⁻¹ = Uᵀ U."""
-    power = float(np.mean(np.diag(moment)))
-    damped = moment + np.eye(len(moment)) * (_DAMPING * power if power > 0 else 1.0)
-    inverse = np.linalg.inv(damped)
-    return np.linalg.cholesky((inverse + inverse.T) / 2).T
+def _factor(moments: np.ndarray) -> np.ndarray:
+    """The lower Cholesky factor L of damped moments (..., K, K): L Lᵀ = moments + damping.
+
+    The output's error is then |Lᵀ (weights - rounded)|, whose components can be made small one
+    after the other, from the last.
+    """
+    power = np.trace(moments, axis1=-2, axis2=-1)[..., None, None] / moments.shape[-1]
+    damping = np.where(power > 0, _DAMPING * power, 1.0)
+    return np.linalg.cholesky(moments + np.eye(moments.shape[-1]) * damping)
