@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from tfgreen.tflite.child import Child
 
 OnProgress = Callable[[str, int, int], None]
 
+_WORKER = worker.__name__
 _TIME_LIMIT_SECONDS = 3600.0
 _MIN_BYTES = 100
 
@@ -89,8 +91,8 @@ def describe(
     model: Path | str, options: ConversionOptions | None = None
 ) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
     """Inputs and output names of a model whose file does not tell them without TensorFlow."""
-    with tempfile.TemporaryDirectory(prefix="tfgreen-") as name:
-        facts = _work(Path(name), "describe", model, load_profile(), options, None)
+    with _exchange_folder() as folder:
+        facts = _work(folder, "describe", model, load_profile(), None, options, None)
     return _specs(facts), tuple(facts["outputs"])
 
 
@@ -102,11 +104,8 @@ def _run(
     options: ConversionOptions | None,
     on_progress: OnProgress | None,
 ) -> Conversion:
-    with tempfile.TemporaryDirectory(prefix="tfgreen-") as name:
-        folder = Path(name)
-        if calibration is not None:
-            np.savez(folder / worker.CALIBRATION, **dict(calibration))  # type: ignore[arg-type]
-        facts = _work(folder, job, model, profile, options, on_progress)
+    with _exchange_folder() as folder:
+        facts = _work(folder, job, model, profile, calibration, options, on_progress)
         float_content = (folder / worker.FLOAT).read_bytes()
         made = folder / (worker.MODEL if job == "convert" else worker.FLOAT)
         content = made.read_bytes()
@@ -126,45 +125,74 @@ def _work(
     job: str,
     model: Path | str,
     profile: ExportProfile,
+    calibration: Mapping[str, np.ndarray] | None,
     options: ConversionOptions | None,
     on_progress: OnProgress | None,
 ) -> dict[str, Any]:
     options = options or ConversionOptions()
-    request = {
+    request: dict[str, Any] = {
         "job": job,
         "model": str(model),
         "model_name": Path(str(model)).name,
         "profile": profile.model_dump(mode="json"),
+        "calibration_inputs": None if calibration is None else list(calibration),
         "custom_objects": options.custom_objects,
         "allow_unsafe": options.allow_unsafe,
         "allow_select_ops": options.allow_select_ops,
         "memory_limit_bytes": options.memory_limit_bytes,
         "verbose": False,
     }
-    (folder / worker.REQUEST).write_text(json.dumps(request), encoding="utf-8")
-    child = Child("tfgreen.tflite.worker", folder, worker.PROGRESS)
+    try:
+        (folder / worker.REQUEST).write_text(json.dumps(request), encoding="utf-8")
+        if calibration is not None:
+            np.savez(folder / worker.CALIBRATION, *calibration.values())
+    except OSError as error:
+        raise _no_files(error) from error
+    child = Child(_WORKER, folder, worker.PROGRESS)
     code = child.run(options.timeout_seconds, on_progress)
     facts = folder / worker.FACTS
     if code == 0 and facts.exists():
         result: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
         return result
-    raise _failure(folder, child, code, Path(str(model)).name)
+    raise _failure(folder, child, code, request)
 
 
-def _failure(folder: Path, child: Child, code: int | None, name: str) -> errors.TfgreenError:
+@contextmanager
+def _exchange_folder() -> Iterator[Path]:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="tfgreen-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_files(error) from error
+    with temporary as name:
+        yield Path(name)
+
+
+def _no_files(error: OSError) -> errors.ConversionError:
+    return errors.ConversionError(
+        "The files for the converter's process could not be written "
+        f"({error.strerror or error}). Free some space, or set TMPDIR to another folder."
+    )
+
+
+def _failure(
+    folder: Path, child: Child, code: int | None, request: Mapping[str, Any]
+) -> errors.TfgreenError:
     told = folder / worker.ERROR
     if told.exists():
         record = json.loads(told.read_text(encoding="utf-8"))
-        kind = getattr(errors, record["type"], errors.ConversionError)
-        error: errors.TfgreenError = kind(record["message"])
-        return error
-    step = child.last_step or "starting"
+        kind: type[errors.TfgreenError] = getattr(errors, record["type"])
+        if kind is errors.UnknownNameError:  # makes its message from the names, not known here
+            kind = errors.UsageError
+        return kind(record["message"])
+    step, name = child.last_step or "starting", request["model_name"]
     if code is None:
         return errors.ConversionError(
             f"Converting {name} took longer than the time limit and was ended while {step}."
         )
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    limit = request["memory_limit_bytes"]
+    memory = "memory" if limit is None else f"memory (limit {limit:,} bytes)"
     return errors.ConversionError(
         f"The converter's process {how} while {step} of {name}: TensorFlow crashed or ran out of "
-        f"memory there. Last words: {child.last_words()}"
+        f"{memory} there. Last words: {child.last_words()}"
     )

@@ -21,6 +21,7 @@ from typing import Any
 REQUEST, CALIBRATION, PROGRESS = "request.json", "calibration.npz", "progress.jsonl"
 FLOAT, MODEL, FACTS, ERROR = "float.tflite", "model.tflite", "facts.json", "error.json"
 
+_NO_MEMORY_FOR_A_LIBRARY = "failed to map segment from shared object"
 _CHECKED_RUNS = 8
 _FLOAT_TOLERANCE = 1e-4
 
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if request["verbose"]:
             raise
+        if _NO_MEMORY_FOR_A_LIBRARY in str(error):
+            return _fail(folder, "ConversionError", _out_of_memory(request))
         return _fail(folder, "ConversionError", _unforeseen(request, error))
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return 0
@@ -94,9 +97,10 @@ def _fail(folder: Path, kind: str, message: str) -> int:
 
 def _out_of_memory(request: dict[str, Any]) -> str:
     limit = request["memory_limit_bytes"]
+    most = "there is" if limit is None else f"the limit of {limit:,} bytes"
     return (
-        f"Converting {request['model_name']} needed more than the limit of {limit:,} bytes of "
-        "memory. Give fewer calibration samples or raise the limit."
+        f"Converting {request['model_name']} needed more memory than {most}. Give fewer "
+        "calibration samples or raise the limit."
     )
 
 
@@ -121,7 +125,7 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     float_content = _float_file(convertible, request)
     (folder / FLOAT).write_bytes(float_content)
     clock.step("float_conversion")
-    samples = _calibration(folder)
+    samples = _calibration(folder, request["calibration_inputs"])
     facts["float_error"] = _check_float_file(convertible, float_content, samples, request)
     clock.step("float_check")
     if request["job"] == "convert":
@@ -156,14 +160,14 @@ def _float_file(convertible: Any, request: dict[str, Any]) -> bytes:
     return content
 
 
-def _calibration(folder: Path) -> dict[str, Any] | None:
+def _calibration(folder: Path, names: Sequence[str] | None) -> dict[str, Any] | None:
+    """The samples by input name; the archive numbers them, since inputs may be called anything."""
     import numpy as np
 
-    path = folder / CALIBRATION
-    if not path.exists():
+    if names is None:
         return None
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    with np.load(folder / CALIBRATION, allow_pickle=False) as archive:
+        return {name: archive[f"arr_{index}"] for index, name in enumerate(names)}
 
 
 def _check_float_file(
