@@ -15,6 +15,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.conftest import TrainedModel
 
@@ -49,8 +50,9 @@ def with_requirements(names: tuple[str, ...]) -> set[str]:
             continue
         found.add(name)
         for line in distribution(name).requires or []:
-            if "extra ==" not in line and "python_version <" not in line:
-                waiting.append(re.split(r"[^\w.-]", line, maxsplit=1)[0])
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)
     return found
 
 
