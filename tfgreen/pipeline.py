@@ -29,6 +29,8 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.models.loading import identify, save_for_worker
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
+from tfgreen.reporting import certificate_summary
+from tfgreen.reporting.progress import live_progress
 from tfgreen.runtimes import Task, availability, quantize_inputs, run_tasks
 from tfgreen.signature import InputSpec
 from tfgreen.tflite import (
@@ -98,7 +100,8 @@ def export(
         allow_unsafe: load a file that carries code, such as a Lambda layer.
         allow_select_ops: keep ops that have no builtin version as TensorFlow ops (Flex).
         samples: how many samples the gates run.
-        on_progress: called with (step, done, of).
+        on_progress: called with (step, done, of); by default progress is shown on a terminal and
+            in notebooks.
 
     Returns:
         The bundle; `.save("kws.tflite")` or `.save("folder/")` writes it.
@@ -107,24 +110,16 @@ def export(
         GateError: a gate failed; the error's `bundle` can be saved all the same.
         TfgreenError: anything else that went wrong, in one sentence.
     """
-    bundle = make_bundle(
-        model,
-        calibration,
-        load_profile(profile).with_overrides(io=io, arena=arena, flash=flash, batch=batch),
-        evaluate,
-        ExportOptions(
-            against=against,
-            samples=samples,
-            conversion=ConversionOptions(
-                custom_objects=custom_objects,
-                allow_unsafe=allow_unsafe,
-                allow_select_ops=allow_select_ops,
-            ),
-        ),
-        on_progress,
+    rules = load_profile(profile).with_overrides(io=io, arena=arena, flash=flash, batch=batch)
+    conversion = ConversionOptions(
+        custom_objects=custom_objects,
+        allow_unsafe=allow_unsafe,
+        allow_select_ops=allow_select_ops,
     )
-    from tfgreen.reporting import certificate_summary
-
+    options = ExportOptions(against=against, samples=samples, conversion=conversion)
+    with live_progress() as shown:
+        tell = on_progress or shown
+        bundle = make_bundle(model, calibration, rules, evaluate, options, tell)
     print(certificate_summary(bundle.certificate))
     if not bundle.certificate.passed:
         raise _gate_error(bundle)

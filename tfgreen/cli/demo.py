@@ -8,8 +8,8 @@ import click
 
 from tfgreen.cli import options
 from tfgreen.cli.printing import print_certificate, print_renderable
-from tfgreen.cli.progress import progress
 from tfgreen.cli.verb import GATE_FAILED, Verb
+from tfgreen.reporting.progress import progress
 
 _DEFAULT_OUTPUT = "build/keyword-spotter"
 

@@ -9,8 +9,8 @@ import click
 
 from tfgreen.cli import options
 from tfgreen.cli.printing import print_certificate
-from tfgreen.cli.progress import progress
 from tfgreen.cli.verb import GATE_FAILED, Verb
+from tfgreen.reporting.progress import progress
 
 
 @click.command(cls=Verb, short_help="Judge a bundle or a file again.")

@@ -1,4 +1,4 @@
-"""Progress on stderr: a moving line on a terminal, one plain line a step elsewhere."""
+"""Progress of long work: a moving line where people look, plain lines where logs are kept."""
 
 from __future__ import annotations
 
@@ -19,6 +19,37 @@ def progress(*, quiet: bool) -> Iterator[OnProgress]:
             yield tell
     else:
         yield _Lines()
+
+
+@contextlib.contextmanager
+def live_progress() -> Iterator[OnProgress]:
+    """The same for callers from Python: shown on a terminal and in notebooks, silent elsewhere."""
+    if "ipykernel" in sys.modules:
+        line = _OneLine()
+        try:
+            yield line
+        finally:
+            line.clear()
+    else:
+        with progress(quiet=not sys.stderr.isatty()) as tell:
+            yield tell
+
+
+class _OneLine:
+    """A line of a notebook's output that each step writes over."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, step: str, done: int, of: int) -> None:
+        if step != self._last:
+            self.clear()
+            print(f"{step} ...", end="", flush=True)
+            self._last = step
+
+    def clear(self) -> None:
+        """Leave nothing of the line behind."""
+        print("\r" + " " * (len(self._last) + 4) + "\r", end="", flush=True)
 
 
 class _Lines:
