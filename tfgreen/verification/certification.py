@@ -181,11 +181,11 @@ class _Certification:
         answers = self._answers(self._compared)
         if isinstance(answers, GateResult):
             return answers, (), ()
-        layers = self._evidence.layers.results() if self._evidence.layers else ()
+        trial, limits = self._evidence.layers, self._profile.limits
+        layers = trial.results() if trial else ()
+        not_finite = tuple(trial.not_finite()) if trial else ()
         return (
-            fidelity.judge_fidelity(
-                self._model, self._lineup, self._profile.limits, answers, layers
-            ),
+            fidelity.judge_fidelity(self._model, self._lineup, limits, answers, layers, not_finite),
             fidelity.compare_outputs(self._model, self._lineup, answers),
             fidelity.measure_metrics(self._model, self._lineup, answers),
         )

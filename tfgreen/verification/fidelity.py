@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,9 +81,16 @@ def judge_fidelity(
     limits: Limits,
     answers: Answers,
     layers: tuple[LayerFidelity, ...],
+    not_finite: Sequence[str] = (),
 ) -> GateResult:
-    """Hold every output against the limits, and name the layer that loses most."""
-    checks: list[Check] = []
+    """Hold every output against the limits, and name the layer that loses most.
+
+    `not_finite` are the names of tensors with a NaN or an infinity, here or in the float model.
+    """
+    checks = [
+        _check("layers", "failed", f"The tensor '{name}' has values that are not finite.")
+        for name in not_finite
+    ]
     for position, output in enumerate(compare_outputs(model, lineup, answers)):
         checks.append(_judge_sqnr(output, _power(answers, position), limits, model, position))
         if output.agreement is not None:
