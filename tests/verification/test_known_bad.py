@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from tests import tiny_models
 from tests.tiny_models import OpSpec, TensorSpec, build
@@ -102,3 +103,34 @@ def test_int16_curves_are_coarse_without_the_reference(op: str) -> None:
     assert np.abs(run("optimized", content, x) - expected).max() > 2
     assert names("optimized", content)
     assert not names("reference", content)
+
+
+def blockwise_dense(units: int = 4, inputs: int = 64, block: int = 32) -> bytes:
+    """FULLY_CONNECTED with 4-bit weights of value 1 and a scale per block: 1, 2, 1, 2, ..."""
+    scales = np.tile(np.array([1, 2], np.float16), units)
+    tensors = [
+        TensorSpec("x", (1, inputs), "float32"),
+        TensorSpec("w", (units, inputs), "int4", data=np.full(units * inputs // 2, 0x11, np.uint8)),
+        TensorSpec("w_scales", (units, inputs // block), "float16", data=scales),
+        TensorSpec("y", (1, units), "float32"),
+    ]
+    ops = [OpSpec("FULLY_CONNECTED", ["x", "w", ""], ["y"])]
+    root = tiny_models.unpack(build(tensors, ops, ["x"], ["y"]))
+    root.subgraphs[0].tensors[1].quantization = schema.QuantizationParametersT(
+        detailsType=schema.QuantizationDetails.BlockwiseQuantization,
+        details=schema.BlockwiseQuantizationT(scales=2, zeroPoints=-1, blockSize=block),
+    )
+    return tiny_models.pack(root)
+
+
+def test_the_reference_misreads_blockwise_weights() -> None:
+    content = blockwise_dense()
+    x = np.ones((1, 1, 64), np.float32)
+    expected = [32 * 1 + 32 * 2] * 4
+    right = run("xnnpack", content, x).ravel()
+    wrong = run("reference", content, x).ravel()
+    assert right.tolist() == pytest.approx(expected, rel=0.02)
+    assert np.abs(wrong - expected).max() > 10
+    assert names("reference", content)
+    assert not names("xnnpack", content)
+    assert not names("reference", tiny_models.float_classifier())
