@@ -7,6 +7,7 @@ import pytest
 
 from tests import tiny_models
 from tests.tiny_models import OpSpec, TensorSpec, build
+from tfgreen.errors import InvalidDataError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.verification import metrics
 
@@ -59,7 +60,7 @@ def ends_with(op: str) -> TfliteModel:
         ("LOGISTIC", None, True),
         ("RELU", None, False),
         ("RELU", np.array([0, 3]), True),
-        ("RELU", np.array([0.5, 3.0]), False),
+        ("RELU", np.array([0.0, 3.0], np.float32), True),
         ("RELU", np.eye(4)[:2], True),
         ("RELU", np.ones((2, 4)), False),
         ("SOFTMAX", np.full((2, 4), 0.25), False),
@@ -67,6 +68,25 @@ def ends_with(op: str) -> TfliteModel:
 )
 def test_what_is_a_classification(op: str, labels: np.ndarray | None, expected: bool) -> None:
     assert metrics.is_classification(ends_with(op), 0, labels) is expected
+
+
+def test_labels_that_fit_nothing_are_refused() -> None:
+    metrics.check_labels(np.array([0, 3]), "y", (1, 4))
+    metrics.check_labels(np.zeros((2, 4), np.float32), "y", (1, 4))
+    with pytest.raises(InvalidDataError, match=r"reach from 0 to 4; .* \(1, 4\).* from 0 to 3"):
+        metrics.check_labels(np.array([0, 4]), "y", (1, 4))
+    with pytest.raises(InvalidDataError, match=r"\(2, 3\)"):
+        metrics.check_labels(np.zeros((2, 3)), "y", (1, 4))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [([0, 1], True), ([0.0, 1.0], True), ([0, 2], False), ([0.5], False)]
+)
+def test_a_single_score(labels: list[float], expected: bool) -> None:
+    tensors = [TensorSpec(name, (1, 1), "float32") for name in ("x", "y")]
+    content = build(tensors, [OpSpec("RELU", ["x"], ["y"])], ["x"], ["y"])
+    model = TfliteModel.from_bytes(content)
+    assert metrics.is_classification(model, 0, np.array(labels)) is expected
 
 
 def test_the_classifier_of_other_tests_is_one() -> None:

@@ -24,7 +24,7 @@ from tfgreen.verification.certificate import (
 from tfgreen.verification.evidence import Evidence, gather
 from tfgreen.verification.execution import Executor, OnProgress
 from tfgreen.verification.lineup import Lineup
-from tfgreen.verification.metrics import is_classification, per_sample
+from tfgreen.verification.metrics import check_labels, is_classification, per_sample
 from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
 from tfgreen.verification.structure import check_structure
 from tfgreen.verification.workload import Workload, batch_of
@@ -75,6 +75,7 @@ def certify(
     float_model = None if float_content is None else TfliteModel.from_bytes(float_content)
     lineup = Lineup.of(profile)
     workload = Workload.of(model, samples, metric_samples, sample_limit)
+    labels = _labels_by_position(model, workload)
     compared = _comparable(model, float_model, workload)
     evidence = gather(
         model,
@@ -85,7 +86,7 @@ def certify(
         Executor(on_progress),
     )
     return _Certification(
-        model, float_model, profile, lineup, workload, evidence, compared
+        model, float_model, profile, lineup, workload, evidence, compared, labels
     ).certificate(allow_select_ops)
 
 
@@ -103,6 +104,19 @@ def _comparable(
         return fidelity.failed(str(error))
 
 
+def _labels_by_position(model: TfliteModel, workload: Workload) -> dict[int, np.ndarray]:
+    """Checked labels by position of the output."""
+    if workload.samples is None:
+        return {}
+    names = model.output_names
+    labels = {}
+    for name, array in workload.samples.labels_for(names).items():
+        position = names.index(name)
+        labels[position] = array[workload.labelled_from :]
+        check_labels(labels[position], name, model.tensors[model.outputs[position]].shape)
+    return labels
+
+
 class _Certification:
     """From evidence to the certificate."""
 
@@ -115,11 +129,11 @@ class _Certification:
         workload: Workload,
         evidence: Evidence,
         compared: tuple[int, ...] | GateResult,
+        labels: Mapping[int, np.ndarray],
     ) -> None:
         self._model, self._float_model, self._profile = model, float_model, profile
         self._lineup, self._workload, self._evidence = lineup, workload, evidence
-        self._compared = compared
-        self._labels = self._labels_by_position()
+        self._compared, self._labels = compared, labels
         self._classifying = frozenset(
             position
             for position in range(len(model.outputs))
@@ -225,16 +239,6 @@ class _Certification:
             )
             for array, index in zip(arrays, self._model.outputs, strict=True)
         )
-
-    def _labels_by_position(self) -> Mapping[int, np.ndarray]:
-        samples, names = self._workload.samples, self._model.output_names
-        if samples is None:
-            return {}
-        labels = {
-            name: array[self._workload.labelled_from :]
-            for name, array in samples.labels_for(names).items()
-        }
-        return {names.index(name): array for name, array in labels.items()}
 
     def _notes(self) -> list[str]:
         notes = [*self._profile.notes, *self._evidence.notes]

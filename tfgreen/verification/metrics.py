@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from tfgreen.errors import InvalidDataError
 from tfgreen.flatbuffer import TfliteModel
 
 _CLASSIFIERS = frozenset({"SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"})
@@ -82,11 +85,30 @@ def mean_absolute_error(values: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(np.abs(values.astype(np.float64) - labels.reshape(values.shape))))
 
 
+def check_labels(labels: np.ndarray, name: str, shape: tuple[int, ...]) -> None:
+    """Refuse labels that are neither classes nor as many numbers as an output holds.
+
+    Args:
+        labels: (samples, ...). shape: of the output, its first dimension the batch.
+
+    Raises:
+        InvalidDataError: with the shapes received and expected.
+    """
+    values = math.prod(labels.shape[1:])
+    if values == math.prod(shape[1:]) or _are_classes(labels, shape):
+        return
+    raise InvalidDataError(
+        f"The labels of '{name}' have the shape {labels.shape} and reach from {labels.min()} to "
+        f"{labels.max()}; the output has the shape {shape}. Expected class numbers from 0 to "
+        f"{shape[-1] - 1}, or as many numbers as the output holds."
+    )
+
+
 def _are_classes(labels: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Integers, one per score vector; or 0 and 1 with a single 1 per score vector (one-hot)."""
-    if labels.dtype.kind in "iub":
-        return True
-    one_hot = labels.ndim == len(shape) and labels.shape[-1] == shape[-1] > 1
-    if not one_hot:
+    """Class numbers, one per score vector; one-hot vectors; or 0 and 1 for a single score."""
+    class_count = shape[-1] if len(shape) > 1 else 1
+    if class_count > 1 and labels.shape[1:] == shape[1:]:
+        return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=-1) == 1).all())
+    if math.prod(labels.shape[1:]) * class_count != math.prod(shape[1:]):
         return False
-    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=-1) == 1).all())
+    return bool(np.isin(labels, np.arange(max(class_count, 2))).all())
