@@ -6,7 +6,9 @@ inputs and outputs, rewritten where that is needed for int8 and proven equal to 
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,8 +64,12 @@ def open_for_conversion(
     custom_objects: CustomObjects = None,
     allow_unsafe: bool = False,
     batch: int = 1,
+    workspace: Path | None = None,
 ) -> Convertible:
     """Open a model for conversion with a fixed batch. For a process of its own.
+
+    workspace: where to write the graph; the caller removes it. By default a temporary folder that
+        goes with the object, but stays if the converter takes the process down.
 
     Raises whatever loading raises (see `tfgreen.models.loading.load_model`), and
     UnsupportedModelError for inputs without a fixed shape and for .tflite files that are
@@ -77,10 +83,10 @@ def open_for_conversion(
         # Its graph alone runs: no class of the Keras metadata beside it is ever looked up.
         objects = resolve_custom_objects(custom_objects)
         scan(source, custom_objects=objects, allow_unsafe=allow_unsafe)
-        return _graph_of(serve_saved_model(source.path, batch), (), ())
+        return _graph_of(serve_saved_model(source.path, batch), workspace)
     model = load_source(source, custom_objects, allow_unsafe)
     _require_tensorflow(model)
-    return _open_model(model, batch)
+    return _open_model(model, batch, workspace)
 
 
 def _require_tensorflow(model: Any) -> None:
@@ -96,7 +102,7 @@ def _require_tensorflow(model: Any) -> None:
         )
 
 
-def _open_model(model: Any, batch: int) -> Convertible:
+def _open_model(model: Any, batch: int, workspace: Path | None) -> Convertible:
     stripped: tuple[str, ...] = ()
     if flavour_of(model) == "keras2":
         from tfgreen.models import keras2
@@ -105,7 +111,7 @@ def _open_model(model: Any, batch: int) -> Convertible:
     original = serve_model(model, batch)
     unrolled, looped = rewrites.unroll_recurrent_layers(model)
     if not unrolled:
-        return _graph_of(original, stripped, looped)
+        return _graph_of(original, workspace, stripped, looped)
     serving = serve_model(model, batch)
     if not _are_equal(serving, original):
         raise ConversionError(
@@ -113,13 +119,17 @@ def _open_model(model: Any, batch: int) -> Convertible:
             "unrolled, and int8 conversion of a loop fails. Build them with unroll=True and train "
             "again, or use convolutions."
         )
-    return _graph_of(serving, (*stripped, *unrolled), looped)
+    return _graph_of(serving, workspace, (*stripped, *unrolled), looped)
 
 
-def _graph_of(serving: Serving, done: tuple[str, ...], notes: tuple[str, ...]) -> Convertible:
-    """Write the SavedModel, rewrite it, and go back if the outputs are not the same."""
-    workspace = tempfile.TemporaryDirectory(prefix="tfgreen-")
-    folder = Path(workspace.name) / "graph"
+def _graph_of(
+    serving: Serving,
+    workspace: Path | None,
+    done: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Convertible:
+    """Write the SavedModel, rewrite it, and see that the outputs stay the same."""
+    folder = Path(tempfile.mkdtemp(prefix="tfgreen-", dir=workspace)) / "graph"
     serving.save(folder)
     rewritten = _without_islands(folder)
     if rewritten and not _are_equal(serve_saved_model(folder, serving.batch), serving):
@@ -127,7 +137,7 @@ def _graph_of(serving: Serving, done: tuple[str, ...], notes: tuple[str, ...]) -
             f"Writing negations and squares as products changed the outputs ({rewritten[0]}). "
             "Please report this model."
         )
-    return _Graph(
+    graph = _Graph(
         serving.inputs,
         serving.outputs,
         (*done, *rewritten),
@@ -135,8 +145,10 @@ def _graph_of(serving: Serving, done: tuple[str, ...], notes: tuple[str, ...]) -
         rewrites.is_quantization_aware(folder),
         serving=serving,
         folder=folder,
-        workspace=workspace,
     )
+    if workspace is None:
+        weakref.finalize(graph, shutil.rmtree, folder.parent, ignore_errors=True)
+    return graph
 
 
 def _without_islands(folder: Path) -> tuple[str, ...]:
@@ -158,14 +170,15 @@ def _converter(folder: Path) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Graph(Convertible):
-    """A SavedModel in a folder of its own, which goes with this object."""
+    """A SavedModel in a folder of its own."""
 
     serving: Serving = field(repr=False)
     folder: Path = field(repr=False)
-    workspace: Any = field(repr=False)
 
     def converter(self) -> Any:
-        return _converter(self.folder)
+        converter = _converter(self.folder)
+        converter.graph_owner = self  # the folder stays as long as a converter reads it
+        return converter
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         return self.serving.predict(inputs)
