@@ -100,7 +100,7 @@ def _race_int8(
     tensorflow = TensorflowQuantizer(float_content, [array[0] for array in inputs])
     for method in RANGE_METHODS:
         race.enter(contender(tensorflow, method, statistics))
-    best = race.leader[1].ranges
+    best = race.leader[1].ranges if race.is_led else "minmax"
     race.enter(contender(AiEdgeQuantizer(float_content, "int8"), best, statistics))
 
 

@@ -13,6 +13,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,18 +43,21 @@ class TensorflowQuantizer:
     name = "tensorflow"
 
     def __init__(self, float_content: bytes, first_run: Sequence[np.ndarray]) -> None:
-        self._calibrated = TfliteModel.from_bytes(calibrate(float_content, [first_run]))
-        tensors = self._calibrated.tensors
-        self._known = {tensor.name for tensor in tensors if tensor.dtype == "float32"}
+        self._float_content, self._first_run = float_content, first_run
+
+    @cached_property
+    def _calibrated(self) -> TfliteModel:
+        return TfliteModel.from_bytes(calibrate(self._float_content, [self._first_run]))
 
     def quantize(self, ranges: Ranges) -> bytes:
         """The int8 file, input and output included."""
         import tensorflow as tf
         from tensorflow.lite.python.convert import mlir_quantize
 
-        known = {name: ends for name, ends in ranges.items() if name in self._known}
+        tensors = self._calibrated.tensors
+        known = {tensor.name for tensor in tensors if tensor.dtype == "float32"}
         content: bytes = mlir_quantize(
-            with_ranges(self._calibrated, known),
+            with_ranges(self._calibrated, {k: ends for k, ends in ranges.items() if k in known}),
             input_data_type=tf.int8,
             output_data_type=tf.int8,
         )

@@ -7,6 +7,7 @@ softmax; the winner is then built again from all runs. Evaluation data play no p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -154,8 +155,8 @@ def _answers(model: TfliteModel, inputs: Sequence[np.ndarray]) -> list[list[np.n
 class Race:
     """Judges contenders one after the other and remembers the best.
 
-    A contender whose engine raises, or whose file has a fault by `fault_of`, is out as long as
-    another has none. Ties go to the earlier one.
+    A contender whose engine raises, or whose file cannot be run, is out. One whose file has a
+    fault by `fault_of` is out as long as another has none. Ties go to the earlier one.
     """
 
     def __init__(
@@ -182,6 +183,11 @@ class Race:
         return candidate
 
     @property
+    def is_led(self) -> bool:
+        """Whether any contender gave a file that can be run."""
+        return any(candidate.sqnr_db is not None for candidate in self.candidates)
+
+    @property
     def leader(self) -> tuple[Contender, Candidate]:
         """The best so far; ConversionError when no engine gave a file."""
         sound = [i for i, c in enumerate(self.candidates) if c.fault is None]
@@ -189,7 +195,7 @@ class Race:
         if not usable:
             reasons = "; ".join(f"{c.quantizer}: {c.fault}" for c in self.candidates)
             raise ConversionError(f"No engine could quantize the model ({reasons}).")
-        best = max(usable, key=lambda i: (self.candidates[i].sqnr_db or 0.0, -i))
+        best = max(usable, key=lambda i: self.candidates[i].sqnr_db or 0.0)
         return self._entries[best], self.candidates[best]
 
     def finish(self) -> tuple[bytes, Candidate]:
@@ -213,13 +219,17 @@ def _judge_one(
             )
             for fold in split
         ]
-    except (RuntimeError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        score = round(judge.sqnr_db(pairs), 3)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the engines are others' code and raise anything)
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         return Candidate(entry.quantizer, entry.ranges, entry.rounding, fault=f"refused: {reason}")
-    faults = [fault for model, _ in pairs if (fault := fault_of(model)) is not None]
-    score = round(judge.sqnr_db(pairs), 3)
-    fault = faults[0] if faults else None
-    return Candidate(entry.quantizer, entry.ranges, entry.rounding, score, fault)
+    if not math.isfinite(score):
+        reason = "the file answers NaN or infinity"
+        return Candidate(entry.quantizer, entry.ranges, entry.rounding, fault=reason)
+    faults = (fault for model, _ in pairs if (fault := fault_of(model)) is not None)
+    return Candidate(entry.quantizer, entry.ranges, entry.rounding, score, next(faults, None))
 
 
 def _others(fold: Sequence[int], every: Sequence[int]) -> Sequence[int]:

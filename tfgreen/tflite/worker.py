@@ -150,13 +150,20 @@ def _open(request: dict[str, Any]) -> Any:
 
 def _float_file(convertible: Any, request: dict[str, Any]) -> bytes:
     import tensorflow as tf
+    from tensorflow.lite.python.convert import ConverterError
+
+    from tfgreen.tflite.select_ops import missed_ops, refuse_select_ops
 
     converter = convertible.converter()
     supported = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if request["allow_select_ops"]:
         supported.append(tf.lite.OpsSet.SELECT_TF_OPS)
     converter.target_spec.supported_ops = supported
-    content: bytes = converter.convert()
+    try:
+        content: bytes = converter.convert()
+    except ConverterError as error:
+        refuse_select_ops(missed_ops(str(error)), request["model_name"])
+        raise
     return content
 
 
@@ -172,10 +179,17 @@ def _calibration(folder: Path, names: Sequence[str] | None) -> dict[str, Any] | 
 
 def _check_float_file(
     convertible: Any, content: bytes, samples: dict[str, Any] | None, request: dict[str, Any]
-) -> float:
-    """Largest |file - model| over the model's largest |output|; refuses what is not the same."""
-    from tfgreen.tflite.float_check import float_error, probe
+) -> float | None:
+    """Largest |file - model| over the model's largest |output|; refuses what is not the same.
 
+    None for a file with select ops: no Python package has an interpreter that runs them.
+    """
+    from tfgreen.flatbuffer import TfliteModel
+    from tfgreen.tflite.float_check import float_error, probe
+    from tfgreen.tflite.select_ops import select_ops
+
+    if select_ops(TfliteModel.from_bytes(content)):
+        return None
     error = float_error(content, convertible, samples or probe(convertible.inputs), _CHECKED_RUNS)
     if error.relative > _FLOAT_TOLERANCE:
         from tfgreen.errors import ConversionError
@@ -201,13 +215,17 @@ def _quantize(
     from tfgreen.profile import ExportProfile
     from tfgreen.runtimes import quantize_inputs
     from tfgreen.tflite.quantization import quantize
+    from tfgreen.tflite.select_ops import refuse_select_ops, select_ops
 
     profile = ExportProfile.model_validate(request["profile"])
+    model = TfliteModel.from_bytes(float_content)
+    if profile.needs_calibration:
+        refuse_select_ops(select_ops(model), request["model_name"])
     runs = None
     if samples is not None:
         whole = Samples(samples)
         whole = whole.head(len(whole) - len(whole) % profile.batch)
-        runs = quantize_inputs(TfliteModel.from_bytes(float_content), whole)
+        runs = quantize_inputs(model, whole)
     quantized = quantize(float_content, runs, profile, clock.note)
     (folder / MODEL).write_bytes(quantized.content)
     return quantized.to_facts()

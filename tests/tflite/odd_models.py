@@ -1,0 +1,30 @@
+"""Keras models that no export may make a file of; the worker loads them as module:function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def random_at_inference() -> Any:
+    """A dropout that is never off."""
+    import keras
+
+    class Noise(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs + keras.random.normal((1, 4), seed=None)
+
+    inputs = keras.Input((4,), name="x")
+    return keras.Model(inputs, Noise(name="noise")(inputs))
+
+
+def needs_flex() -> Any:
+    """A matrix inverse has no builtin op."""
+    import keras
+    import tensorflow as tf
+
+    class Inverse(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return tf.linalg.inv(inputs + 5 * tf.eye(3))
+
+    inputs = keras.Input((3, 3), name="x")
+    return keras.Model(inputs, Inverse(name="inverse")(inputs))
