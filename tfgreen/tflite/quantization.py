@@ -131,7 +131,10 @@ def _runs(inputs: Sequence[np.ndarray], runs: Sequence[int]) -> list[list[np.nda
 
 
 def _float_op(model: TfliteModel) -> str | None:
-    for op in model.ops:
-        if any(model.tensors[i].dtype == "float32" for i in (*op.inputs, *op.outputs) if i >= 0):
-            return f"leaves {op.name} in float"
-    return None
+    names = [
+        op.name
+        for op in model.ops
+        if any(model.tensors[i].dtype == "float32" for i in (*op.inputs, *op.outputs) if i >= 0)
+    ]
+    culprits = [name for name in names if name not in ("QUANTIZE", "DEQUANTIZE")] or names
+    return f"leaves {culprits[0]} in float" if culprits else None
