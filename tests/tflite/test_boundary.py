@@ -27,6 +27,10 @@ def op_names(content: bytes) -> list[str]:
     return [op.name for op in TfliteModel.from_bytes(content).ops]
 
 
+def op_versions(content: bytes) -> list[tuple[str, int]]:
+    return [(op.name, op.version) for op in TfliteModel.from_bytes(content).ops]
+
+
 @pytest.fixture(scope="module")
 def stored() -> np.ndarray:
     return np.random.default_rng(7).integers(-128, 128, (32, 1, 16), np.int8)
@@ -49,7 +53,7 @@ def test_float_is_quantized_and_dequantized_as_numpy_does(
 ) -> None:
     """A quarter of a step beside each stored value, and far beyond the range: both are known."""
     content = with_boundary(CLASSIFIER, "float32", "float32")
-    assert op_names(content) == ["QUANTIZE", "FULLY_CONNECTED", "SOFTMAX", "DEQUANTIZE"]
+    assert op_versions(content)[::3] == [("QUANTIZE", 1), ("DEQUANTIZE", 2)]
     real = (stored + 0.25).astype(np.float32) * np.float32(INPUT_SCALE)
     real[0, 0, 0], real[0, 0, 1] = 99, -99
     expected_input = stored.copy()
@@ -90,7 +94,7 @@ def test_16_bits_become_float() -> None:
     specs = [TensorSpec(name, (1, 3), "int16", scale) for name, scale in scales.items()]
     content = tiny_models.build(specs, [OpSpec("RELU", ["x"], ["y"])], ["x"], ["y"])
     changed = with_boundary(content, "float32", "float32")
-    assert op_names(changed) == ["QUANTIZE", "RELU", "DEQUANTIZE"]
+    assert op_versions(changed) == [("QUANTIZE", 1), ("RELU", 1), ("DEQUANTIZE", 3)]
     values = np.array([[[-1.5, 0.25, 31.0]]], np.float32)
     (output,) = run(changed, values)
     assert output.tolist() == [[[0.0, 0.25, 31.0]]]

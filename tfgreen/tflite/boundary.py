@@ -15,6 +15,7 @@ from tfgreen.flatbuffer.packing import pack
 from tfgreen.flatbuffer.schema import load_schema
 
 _UINT8_OFFSET = 128
+_DEQUANTIZE_VERSIONS = {"int8": 2, "int16": 3}  # the first ones that take these types
 
 
 def with_boundary(content: bytes, input_type: str, output_type: str) -> bytes:
@@ -57,19 +58,24 @@ class _Edit:
         )
         self._graph = self._root.subgraphs[0]
         self._source = model.content
+        self._dtypes = [tensor.dtype for tensor in model.tensors]
         self.changed = False
 
     def convert_input(self, position: int, index: int, dtype: str) -> None:
         new = self._new_tensor(index, dtype)
         self._graph.inputs[position] = new
-        self._graph.operators.insert(0, self._op("QUANTIZE", new, index))
+        self._graph.operators.insert(0, self._op("QUANTIZE", 1, new, index))
         self._move_signature("inputs", index, new)
 
     def convert_output(self, position: int, index: int, dtype: str) -> None:
         new = self._new_tensor(index, dtype)
         self._graph.outputs[position] = new
-        name = "DEQUANTIZE" if dtype == "float32" else "QUANTIZE"
-        self._graph.operators.append(self._op(name, index, new))
+        if dtype == "float32":
+            version = _DEQUANTIZE_VERSIONS[self._dtypes[index]]
+            op = self._op("DEQUANTIZE", version, index, new)
+        else:
+            op = self._op("QUANTIZE", 1, index, new)
+        self._graph.operators.append(op)
         self._move_signature("outputs", index, new)
 
     def content(self) -> bytes:
@@ -89,19 +95,20 @@ class _Edit:
         self.changed = True
         return len(self._graph.tensors) - 1
 
-    def _op(self, name: str, source: int, target: int) -> Any:
+    def _op(self, name: str, version: int, source: int, target: int) -> Any:
         op = self._schema.OperatorT()
-        op.opcodeIndex = self._opcode(getattr(self._schema.BuiltinOperator, name))
+        op.opcodeIndex = self._opcode(getattr(self._schema.BuiltinOperator, name), version)
         op.inputs, op.outputs = [source], [target]
         return op
 
-    def _opcode(self, builtin: int) -> int:
+    def _opcode(self, builtin: int, version: int) -> int:
         for index, code in enumerate(self._root.operatorCodes):
-            if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
+            found = max(code.builtinCode, code.deprecatedBuiltinCode), code.version
+            if found == (builtin, version):
                 return index
         code = self._schema.OperatorCodeT()
         code.builtinCode = code.deprecatedBuiltinCode = builtin
-        code.version = 1
+        code.version = version
         self._root.operatorCodes.append(code)
         return len(self._root.operatorCodes) - 1
 
