@@ -24,7 +24,7 @@ from tfgreen.data import (
     read_samples,
     refuse_errors,
 )
-from tfgreen.errors import GateError, UsageError
+from tfgreen.errors import GateError, InvalidDataError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.models.loading import identify, save_for_worker
@@ -211,6 +211,8 @@ def _read_data(
     held = None
     if evaluate is not None:
         held = read_samples(evaluate, inputs=inputs, outputs=outputs)
+    for samples in filter(None, (chosen, held)):
+        require_batch(samples, profile.batch)
     findings: tuple[Finding, ...] = ()
     if chosen is not None:
         findings = audit_calibration(chosen, inputs, held)
@@ -218,6 +220,15 @@ def _read_data(
         findings = audit_evaluation(held, inputs)
     refuse_errors(findings)
     return _Data(chosen, held, [finding.to_facts() for finding in findings])
+
+
+def require_batch(samples: Samples, batch: int) -> None:
+    """Raise InvalidDataError if the samples do not fill one call of a file."""
+    if 0 < len(samples) < batch:
+        raise InvalidDataError(
+            f"{samples.source} holds {len(samples)} samples, and one call of the file takes "
+            f"{batch}. Give at least {batch} samples, or export with a smaller batch."
+        )
 
 
 def _signature(
@@ -256,7 +267,8 @@ def _golden(content: bytes, samples: Samples | None, profile: ExportProfile) -> 
     if samples is None:
         return Golden()
     model = TfliteModel.from_bytes(content)
-    few = samples.head(max(_GOLDEN_SAMPLES, profile.batch))
+    few = samples.spread(max(_GOLDEN_SAMPLES // profile.batch, 1) * profile.batch)
+    few = few.head(len(few) // profile.batch * profile.batch)
     file_inputs = quantize_inputs(model, few)
     task = Task("golden vectors", content, file_inputs)
     outputs: dict[str, tuple[np.ndarray, ...]] = {}

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from tfgreen.bundle import Bundle
-from tfgreen.data import Samples, read_samples
+from tfgreen.data import Samples, audit_evaluation, read_samples, refuse_errors
 from tfgreen.errors import MissingPathError, UsageError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.pipeline import SAMPLES, float_file
+from tfgreen.pipeline import SAMPLES, float_file, require_batch
 from tfgreen.profile import ExportProfile, load_profile
 from tfgreen.signature import InputSpec
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification import certify
 from tfgreen.verification.certificate import Certificate
 from tfgreen.verification.replay import with_replay
+from tfgreen.verification.workload import batch_of
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -115,10 +116,11 @@ def profile_for(model: TfliteModel) -> ExportProfile:
 
 
 def _with_own_boundary(profile: ExportProfile, model: TfliteModel) -> ExportProfile:
+    if not model.inputs or not model.outputs:
+        return profile
     first, last = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
-    batch = first.shape[0] if first.shape and first.shape[0] > 0 else 1
     try:
-        return profile.with_overrides(io=f"{first.dtype}:{last.dtype}", batch=batch)
+        return profile.with_overrides(io=f"{first.dtype}:{last.dtype}", batch=batch_of(model))
     except UsageError:
         return profile
 
@@ -126,7 +128,11 @@ def _with_own_boundary(profile: ExportProfile, model: TfliteModel) -> ExportProf
 def _samples(bundle: Bundle | None, content: bytes, evaluate: Any) -> Samples | None:
     if evaluate is not None:
         model = TfliteModel.from_bytes(content)
-        return read_samples(evaluate, inputs=input_specs(model), outputs=model.output_names)
+        inputs = input_specs(model)
+        given = read_samples(evaluate, inputs=inputs, outputs=model.output_names)
+        refuse_errors(audit_evaluation(given, inputs))
+        require_batch(given, batch_of(model))
+        return given
     if bundle is not None and bundle.golden.inputs:
         return Samples(dict(bundle.golden.inputs), source="golden vectors of the bundle")
     return None
