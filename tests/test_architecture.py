@@ -23,7 +23,7 @@ LEVELS = (
     {"errors"},
     {"signature", "profile", "flatbuffer", "golden", "stack", "writing"},
     {"models", "data", "manifest", "preprocess", "doctor"},
-    {"runtimes"},
+    {"runtimes", "compression"},
     {"tflite"},
     {"verification"},
     {"inspection"},
