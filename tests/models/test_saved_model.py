@@ -108,6 +108,54 @@ def test_a_signature_that_runs_the_saver_is_found(
     assert [code.name for code in read_saved_model(path).foreign] == ["SaveV2 outside the saver"]
 
 
+def test_a_node_that_loading_runs_is_found(tf: Any, tmp_path: Path) -> None:
+    """Graphs of TensorFlow 1 name an op in a collection, which loading runs."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path, trace = tmp_path / "saved", tmp_path / "trace"
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as run:
+        x = v1.placeholder(tf.float32, (1, 2), name="x")
+        weight = v1.get_variable("weight", initializer=[1.0, 2.0], use_resource=True)
+        signature = v1.saved_model.predict_signature_def({"x": x}, {"y": x + weight})
+        node = tf.raw_ops.SaveV2(
+            prefix=str(trace), tensor_names=["x"], shape_and_slices=[""], tensors=[tf.zeros(1)]
+        )
+        run.run(v1.global_variables_initializer())
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(run, ["serve"], {"main": signature})
+        builder.save()
+    assert read_saved_model(path).foreign == ()
+    file = path / "saved_model.pb"
+    content = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    collection = content.meta_graphs[0].collection_def["saved_model_main_op"]
+    collection.node_list.value.append(node.name)
+    file.write_bytes(content.SerializeToString())
+    assert [code.name for code in read_saved_model(path).foreign] == ["SaveV2 outside the saver"]
+
+
+@pytest.mark.parametrize("way", ["by the op's name", "as another function's attribute"])
+def test_the_savers_function_called_from_elsewhere_is_found(
+    tf: Any, saved: Callable[[Callable[[Any], Any]], Path], way: str
+) -> None:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = saved(lambda x: x)
+    file = path / "saved_model.pb"
+    content = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    functions = {f.signature.name: f for f in content.meta_graphs[0].graph_def.library.function}
+    (saver,) = (name for name in functions if "save" in name)
+    (own,) = (f for name, f in functions.items() if "inference_function" in name)
+    if way == "by the op's name":
+        own.node_def.add(name="called", op=saver)
+    else:
+        called = own.node_def.add(name="called", op="PartitionedCall").attr["f"].func
+        (called.name,) = (name for name in functions if "restore" in name)
+        called.attr["then"].func.name = saver
+    file.write_bytes(content.SerializeToString())
+    assert [code.name for code in read_saved_model(path).foreign] == ["SaveV2 outside the saver"]
+
+
 def test_keras_configs_beside_the_graph_are_read(keras2: Any, tmp_path: Path) -> None:
     from tests.models.conftest import dense, save
 

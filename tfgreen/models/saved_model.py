@@ -36,6 +36,8 @@ _TOUCHES_MACHINE_PATTERN = re.compile(
 )
 _WRITES_CHECKPOINT = frozenset({"Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints"})
 _PRINTS = "PrintV2"
+# Where graphs of TensorFlow 1 name the ops that loading runs.
+_RUN_ON_LOADING = ("saved_model_main_op", "legacy_init_op")
 
 _DTYPES = {
     1: "float32",
@@ -114,7 +116,8 @@ class _Body:
     def add(self, node: Message) -> None:
         name, op, attributes = node.text(1), node.text(2), node.entries(5)
         self.ops[name] = op
-        self.calls[name] = {called for value in attributes.values() for called in _called(value)}
+        # An op may be called by its own name too: a function's name in place of an op's.
+        self.calls[name] = {op}.union(*map(_called, attributes.values()))
         self.sources[name] = [_node_name(source) for source in node.texts(3)]
         stream = attributes["output_stream"].text(2) if "output_stream" in attributes else ""
         if op in _TOUCHES_MACHINE or _TOUCHES_MACHINE_PATTERN.search(op):
@@ -131,7 +134,7 @@ class _Body:
 
 
 class _Graph:
-    """One MetaGraphDef: main graph (2), saver (3), signatures (5), object graph (7)."""
+    """MetaGraphDef: main graph (2), saver (3), collections (4), signatures (5), objects (7)."""
 
     def __init__(self, meta_graph: Message) -> None:
         graph, saver, self._objects = (meta_graph.message(n) for n in (2, 3, 7))
@@ -146,6 +149,10 @@ class _Graph:
             for tensor in signature.entries(2).values()
         }
         self._run.add(_node_name(saver.text(3)))
+        collections = meta_graph.entries(4)
+        for key in _RUN_ON_LOADING:
+            if key in collections:  # its nodes (1) by name (1)
+                self._run.update(map(_node_name, collections[key].message(1).texts(1)))
         self._save_node = _node_name(saver.text(2))
         self._main = _Body()
         for node in graph.messages(1):
@@ -208,9 +215,16 @@ class _Graph:
 
 
 def _called(attribute: Message) -> Iterator[str]:
-    """Function names in an AttrValue: func (10), or the funcs (9) of its list (1)."""
-    for called in (*attribute.messages(10), *attribute.message(1).messages(9)):
-        yield called.text(1)
+    """Function names in an AttrValue: func (10), or the funcs (9) of its list (1).
+
+    A function may be given others as its own attributes (2).
+    """
+    pending = [attribute]
+    while pending:
+        value = pending.pop()
+        for called in (*value.messages(10), *value.message(1).messages(9)):
+            yield called.text(1)
+            pending.extend(called.entries(2).values())
 
 
 def _node_name(tensor: str) -> str:
