@@ -159,3 +159,22 @@ def test_long_loops_stay_and_are_told(keras3: ModuleType, tmp_path: Path) -> Non
     (note,) = convertible.notes
     assert "GRU 'slow' has 129 steps and stays a loop" in note
     assert_same_outputs(model, convertible)
+
+
+@pytest.mark.parametrize("flavour", ["keras3", "keras2"])
+def test_mixed_precision_is_computed_in_float32(
+    flavour: str, flavours: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    keras = flavours[flavour]
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        body = [keras.layers.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.ReLU()]
+        model, convertible = opened(keras, [*body, keras.layers.Flatten()], tmp_path)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert convertible.rewrites == ("computed in float32, where it was trained in mixed_float16",)
+    file = TfliteModel.from_bytes(convertible.converter().convert())
+    assert {tensor.dtype for tensor in file.tensors} <= {"float32", "int32"}
+    (spec,) = convertible.inputs
+    x = np.random.default_rng(1).normal(size=(3, *spec.shape)).astype(np.float32)  # type: ignore[arg-type]
+    np.testing.assert_allclose(convertible.predict({spec.name: x})["y"], model(x), rtol=1e-2)

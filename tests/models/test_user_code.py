@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tfgreen.errors import UnknownNameError, UsageError
+from tfgreen.errors import UnknownNameError, UnsupportedModelError, UsageError
+from tfgreen.models.loading import load_model
 from tfgreen.models.user_code import import_function, resolve_custom_objects
 
 
@@ -59,3 +60,9 @@ def test_a_module_that_fails_is_a_usage_error(module: str, tmp_path: Path) -> No
     (tmp_path / "broken_of_mine.py").write_text("1 / 0\n")
     with pytest.raises(UsageError, match="fails when it is imported: ZeroDivisionError"):
         import_function("broken_of_mine:build")
+
+
+def test_a_function_may_import_its_neighbours_when_it_runs(module: str, tmp_path: Path) -> None:
+    (tmp_path / "late_of_mine.py").write_text(f"def build():\n    import {module}\n    return 1\n")
+    with pytest.raises(UnsupportedModelError, match="Received a builtins.int"):
+        load_model("late_of_mine:build")

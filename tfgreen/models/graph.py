@@ -108,10 +108,11 @@ def _open_model(model: Any, batch: int, workspace: Path | None) -> Convertible:
         from tfgreen.models import keras2
 
         model, stripped = keras2.without_training_wrappers(model)
+    done = (*stripped, *rewrites.compute_in_float32(model))
     original = serve_model(model, batch)
     unrolled, looped = rewrites.unroll_recurrent_layers(model)
     if not unrolled:
-        return _graph_of(original, workspace, stripped, looped)
+        return _graph_of(original, workspace, done, looped)
     serving = serve_model(model, batch)
     if not _are_equal(serving, original):
         raise ConversionError(
@@ -119,7 +120,7 @@ def _open_model(model: Any, batch: int, workspace: Path | None) -> Convertible:
             "unrolled, and int8 conversion of a loop fails. Build them with unroll=True and train "
             "again, or use convolutions."
         )
-    return _graph_of(serving, workspace, (*stripped, *unrolled), looped)
+    return _graph_of(serving, workspace, (*done, *unrolled), looped)
 
 
 def _graph_of(

@@ -22,6 +22,7 @@ from tfgreen.models.user_code import (
     import_function,
     registered_names,
     resolve_custom_objects,
+    working_directory_first,
 )
 
 __all__ = [
@@ -189,7 +190,8 @@ def _call(source: ModelSource) -> Any:
     spec = str(source.path)
     function = import_function(spec)
     try:
-        model = function()
+        with working_directory_first():  # the function may import, too
+            model = function()
     except Exception as error:
         raise UsageError(f"{spec} failed: {type(error).__name__}: {error}") from error
     flavour_of(model)

@@ -10,6 +10,9 @@ Recurrent layers become loops, which kill the converter when it quantizes. So:
   product in its place would break the pattern that it looks for;
 * recurrent layers of a fixed number of steps are unrolled.
 
+A model of mixed precision has float32 weights but computes in 16 bits, for which TFLite has no
+kernels: it is made to compute in float32, which is the same within the rounding that it saves.
+
 Whoever rewrites compares the outputs before and after; see `tfgreen.models.graph`.
 """
 
@@ -81,6 +84,21 @@ def rewrite_graph(folder: Path, islands: Collection[str]) -> tuple[str, ...]:
     if done:
         path.write_bytes(saved.SerializeToString(deterministic=True))
     return tuple(done)
+
+
+def compute_in_float32(model: Any) -> tuple[str, ...]:
+    """Take mixed precision off a model that this process alone holds; tells what was done."""
+    flavour = flavour_of(model)
+    mixed: dict[str, None] = {}
+    for layer in (model, *_layers(model, flavour)):
+        if layer.compute_dtype == layer.variable_dtype or layer.variable_dtype != "float32":
+            continue
+        mixed[layer.dtype_policy.name] = None
+        if flavour == "keras3":
+            layer.dtype_policy = "float32"
+        else:
+            layer._set_dtype_policy("float32")
+    return tuple(f"computed in float32, where it was trained in {name}" for name in mixed)
 
 
 def unroll_recurrent_layers(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:

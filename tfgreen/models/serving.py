@@ -53,10 +53,11 @@ class Serving:
 
     def save(self, folder: Path) -> None:
         """Write a SavedModel whose only signature is "serving_default"."""
+        # Gradients would be traced for every swish, and nobody trains this graph.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        signatures = {DEFAULT_SIGNATURE: self.function}
         try:
-            tf.saved_model.save(
-                self.owner, str(folder), signatures={DEFAULT_SIGNATURE: self.function}
-            )
+            tf.saved_model.save(self.owner, str(folder), signatures, options)
         except AssertionError as error:
             raise UnsupportedModelError(
                 "The model holds a resource that is no weight, such as the table of a lookup "
@@ -135,13 +136,13 @@ def _serving(call: _Call, batch: int, owner: Any, noun: str) -> Serving:
         return dict(zip(call.names(result), tf.nest.flatten(result), strict=True))
 
     try:
-        outputs = tuple(function.get_concrete_function().structured_outputs)
+        traced = function.get_concrete_function()
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise UnsupportedModelError(
             f"The {noun} cannot be made a graph: {type(error).__name__}: {reason}"
         ) from error
-    return Serving(inputs, outputs, batch, function, owner)
+    return Serving(inputs, tuple(traced.structured_outputs), batch, traced, owner)
 
 
 def _input_spec(spec: tf.TensorSpec, batch: int, noun: str) -> InputSpec:

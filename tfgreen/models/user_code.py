@@ -71,7 +71,7 @@ def registered_names() -> Collection[str]:
 
 def _import_module(name: str) -> ModuleType:
     try:
-        with _working_directory_first():
+        with working_directory_first():
             return importlib.import_module(name)
     except ImportError as error:
         raise UsageError(
@@ -85,8 +85,8 @@ def _import_module(name: str) -> ModuleType:
 
 
 @contextmanager
-def _working_directory_first() -> Iterator[None]:
-    """`python -m` searches the working directory, a console script does not."""
+def working_directory_first() -> Iterator[None]:
+    """Let modules be imported from the working directory, which no process here does by itself."""
     folder = str(Path.cwd())
     if folder in sys.path:
         yield
