@@ -76,6 +76,16 @@ def test_two_processes_make_the_same_bytes_whatever_the_input_is_called(tmp_path
     assert steps[-1] == "choosing ranges and rounding"
 
 
+def test_nothing_is_imported_from_the_working_directory_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "network.tflite").write_bytes(small_networks.dense())
+    for name in ("keras", "absl", "h5py", "random"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from the wrong place')\n")
+    monkeypatch.chdir(tmp_path)
+    assert describe("network.tflite")[0] == (InputSpec("x", (64,), "float32"),)
+
+
 def test_ops_without_a_builtin_version_are_named() -> None:
     with pytest.raises(UnsupportedModelError, match="does not have: MatrixInverse"):
         convert_float(f"{ODD_MODELS}needs_flex")

@@ -53,7 +53,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env=_environment(),
+            env=environment_of_children(),
             text=True,
             encoding="ascii",
             start_new_session=True,
@@ -144,8 +144,8 @@ def _ending(return_code: int) -> str:
     return f"{name} (return code {return_code})"
 
 
-def _environment() -> dict[str, str]:
-    """The parent's, with the folder of this very tfgreen and one thread for NumPy."""
+def environment_of_children() -> dict[str, str]:
+    """This process's environment, with the folder of this very tfgreen, and one NumPy thread."""
     folder = Path(tfgreen.__file__).resolve().parents[1]
     inherited = os.environ.get("PYTHONPATH")
     found_anyway = folder.name in {"site-packages", "dist-packages"}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import tfgreen
+from tfgreen.runtimes.process import environment_of_children
 
 _POLL_SECONDS = 0.05
 _LOG = "log.txt"
@@ -24,7 +23,8 @@ class Child:
     """
 
     def __init__(self, module: str, folder: Path, progress: str) -> None:
-        self._command = [sys.executable, "-m", module, str(folder)]
+        # -P: a file of the working directory called `keras.py` is not what the child imports.
+        self._command = [sys.executable, "-P", "-m", module, str(folder)]
         self._folder = folder
         self._progress = folder / progress
         self._read_bytes = 0
@@ -78,13 +78,9 @@ class Child:
 
 
 def _environment() -> dict[str, str]:
-    """The caller's environment, with this very tfgreen first on the path."""
-    home = str(Path(tfgreen.__file__).resolve().parent.parent)
-    paths = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    """One thread for NumPy: sums in one order, whatever the machine, give the same bytes."""
     return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
+        **environment_of_children(),
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        "OPENBLAS_NUM_THREADS": "1",  # sums in one order, whatever the machine: the same bytes
     }
