@@ -169,6 +169,16 @@ def rows(title: str, found: dict[str, Measured]) -> Iterator[tuple[str, ...]]:
             )
 
 
+def failures(title: str, found: dict[str, Measured]) -> Iterator[str]:
+    """The first failed check of every gate that failed, as a sentence."""
+    for route, measured in found.items():
+        for gate in measured.certificate.gates:
+            failed = [check.message for check in gate.checks if check.status == "failed"]
+            if failed:
+                rest = f" ({len(failed) - 1} more)" if len(failed) > 1 else ""
+                yield f"{title}, {ROUTES[route]}, {gate.gate}: {failed[0]}{rest}"
+
+
 def gains_db(found: dict[str, Measured]) -> Iterator[float]:
     """tfgreen's SQNR minus the better rival's, for each output, on XNNPACK."""
     for output, ours in found["tfgreen"].xnnpack_db.items():
@@ -188,12 +198,17 @@ def main() -> None:
     print_row(HEADER)
     print_row(("---", "---", "--:", "--:", "--:", "--:", "--:", "---"))
     gains: list[float] = []
+    complaints: list[str] = []
     for name in names:
         model = cached_model(name)
         found = measure(model)
         gains.extend(gains_db(found))
+        complaints.extend(failures(model.title, found))
         for row in rows(model.title, found):
             print_row(row)
+    print("\nWhy gates failed:" if complaints else "\nNo gate failed.")
+    for complaint in complaints:
+        print(f"- {complaint}")
     listed = ", ".join(f"{gain:+.2f}" for gain in gains)
     print(f"\nGain over the better of the two others, dB: {listed}.")
     print(f"Mean {np.mean(gains):+.2f}, least {min(gains):+.2f}.")

@@ -42,9 +42,9 @@ def _gates(certificate: Certificate) -> Iterator[tuple[str, RenderableType, str]
     details = {
         "structure": f"{bytes_text(certificate.file_bytes)}, no float op inside",
         "kernels": f"{_op_count(certificate)} ops, each fed the same values on every kernel set",
-        "fidelity": f"SQNR {decibel_text(certificate.sqnr_db)} before the softmax, the float "
-        f"model's class for {share_text(certificate.agreement)} of the clips",
-        "runtime": "end to end on every kernel set, as in the table above",
+        "fidelity": f"SQNR {decibel_text(certificate.sqnr_db)} before softmax; "
+        f"{share_text(certificate.agreement)} of answers as the float model's",
+        "runtime": "the whole file on every kernel set, as above",
     }
     for gate in certificate.gates:
         detail = details[gate.gate] if gate.status == "passed" else ""
