@@ -335,13 +335,13 @@ def _sentence(where: str, error: ValidationError) -> str:
 
 
 def _known_keys(section: type[BaseModel] = ExportProfile, prefix: str = "") -> list[str]:
+    """Every key and every table, those inside tables with the table's name before them."""
     keys: list[str] = []
     for name, field in section.model_fields.items():
         kind = field.annotation
+        keys.append(prefix + name)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             keys += _known_keys(kind, f"{prefix}{name}.")
-        else:
-            keys.append(prefix + name)
     return keys
 
 
