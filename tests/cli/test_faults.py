@@ -79,7 +79,7 @@ def empty_npz(folder: Path, model: TrainedModel) -> Path:
 def pickled_npy(folder: Path, model: TrainedModel) -> Path:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
-            return (open, (str(folder / "executed"), "w"))  # noqa: PTH123
+            return (open, (str(folder / "executed"), "w"))
 
     path = folder / "c.npy"
     with path.open("wb") as stream:
