@@ -104,6 +104,14 @@ def test_metrics_on_all_kernel_sets() -> None:
     assert {result.samples for result in certificate.runtime} == {60}
 
 
+@pytest.mark.parametrize("count", [10, 60])
+def test_the_truth_comes_first(count: int) -> None:
+    """Also where it answers nothing beyond what the capture showed: 10 samples, all probed."""
+    labelled = samples(count, labelled=True)
+    certificate = judge("coral-edgetpu-int8", samples=labelled, metric_samples=labelled)
+    assert list(certificate.metrics[0].kernel_sets) == ["reference", "optimized", "xnnpack"]
+
+
 def test_metric_samples_of_their_own() -> None:
     certificate = judge(metric_samples=samples(30, labelled=True, seed=1))
     (metric,) = certificate.metrics

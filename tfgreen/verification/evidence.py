@@ -41,7 +41,7 @@ class Evidence:
     Attributes:
         kernels: Every op on every kernel set.
         layers: The tensors that the file shares with the float model; None without one.
-        outputs: Kernel set to one array per graph output, (calls, *tensor shape).
+        outputs: Kernel set to one array per graph output, (calls, *tensor shape); the truth first.
         problems: Status and message of every kernel set that did not run the file.
         float_outputs: The float model's, in its own order; None if it did not run.
         float_problem: Why not.
@@ -121,6 +121,8 @@ class _Gathering:
             if self._found.layers is not None and truths is not None and truths.ok:
                 self._found.layers.add(values, truths.tensors)
         self._join_captured()
+        outputs = self._found.outputs
+        self._found.outputs = {name: outputs[name] for name in self._lineup.runs if name in outputs}
         return self._found
 
     def _fold_constants(self) -> None:
