@@ -24,7 +24,7 @@ from tfgreen.data import (
     read_samples,
     refuse_errors,
 )
-from tfgreen.errors import GateError, InvalidDataError, UsageError
+from tfgreen.errors import GateError, InvalidDataError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.models.loading import identify, save_for_worker
@@ -255,10 +255,20 @@ def float_file(
     options: ConversionOptions,
     on_progress: OnProgress | None = None,
 ) -> bytes:
-    """The float `.tflite` of any model; a float `.tflite` is read as it is."""
+    """The float `.tflite` of any model; a float `.tflite` is read as it is.
+
+    Raises UnsupportedModelError for a `.tflite` that is quantized: it is no measure of a file.
+    """
     place = _as_file(model, folder, 1)
     if place.endswith(".tflite"):
-        return TfliteModel.read(place).content
+        file = TfliteModel.read(place)
+        quantized = [tensor.name for tensor in file.tensors if tensor.quantization is not None]
+        if quantized:
+            raise UnsupportedModelError(
+                f"A file is judged against a float model, and '{place}' is quantized (tensor "
+                f"'{quantized[0]}', for one). Give the model that it was made from."
+            )
+        return file.content
     return convert_float(place, options, on_progress).content
 
 
