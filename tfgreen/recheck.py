@@ -8,14 +8,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tfgreen.bundle import Bundle
 from tfgreen.data import Samples, audit_evaluation, read_samples, refuse_errors
 from tfgreen.errors import MissingPathError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.pipeline import SAMPLES, float_file, require_batch
-from tfgreen.profile import ExportProfile, load_profile
+from tfgreen.profile import BoundaryType, ExportProfile, load_profile
 from tfgreen.signature import InputSpec
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification import certify
@@ -119,8 +119,12 @@ def _with_own_boundary(profile: ExportProfile, model: TfliteModel) -> ExportProf
     if not model.inputs or not model.outputs:
         return profile
     first, last = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
+    # Tokens, say, are int32, which no profile asks for: then its own word stands.
+    input_type = first.dtype if first.dtype in get_args(BoundaryType) else profile.input_type
+    output_type = last.dtype if last.dtype in get_args(BoundaryType) else profile.output_type
+    profile = profile.with_overrides(batch=batch_of(model))
     try:
-        return profile.with_overrides(io=f"{first.dtype}:{last.dtype}", batch=batch_of(model))
+        return profile.with_overrides(io=f"{input_type}:{output_type}")
     except UsageError:
         return profile
 

@@ -12,7 +12,7 @@ import pytest
 from tests import tiny_models
 from tests.tiny_models import OpSpec, TensorSpec, build
 from tfgreen.data import Samples
-from tfgreen.errors import InvalidDataError, InvalidModelError, UsageError
+from tfgreen.errors import InvalidDataError, InvalidModelError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import load_profile
 from tfgreen.runtimes import Availability, availability
@@ -244,6 +244,18 @@ def test_what_is_refused() -> None:
         judge(sample_limit=0)
     with pytest.raises(InvalidDataError):
         judge(samples=Samples({"x": np.zeros((4, 3), np.float32)}))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [([], ["y"]), (["x"], [])])
+def test_a_file_that_takes_or_gives_nothing(inputs: list[str], outputs: list[str]) -> None:
+    fixed = TensorSpec("fixed", (1, 2), "float32", data=np.ones((1, 2), np.float32))
+    source = TensorSpec("x", (1, 2), "float32", data=None if inputs else fixed.data)
+    result = TensorSpec("y", (1, 2), "float32")
+    content = build(
+        [fixed, source, result], [OpSpec("ADD", ["x", "fixed"], ["y"])], inputs, outputs
+    )
+    with pytest.raises(UnsupportedModelError, match=f"{len(inputs)} inputs and {len(outputs)} out"):
+        certify(content, INT8)
 
 
 def test_no_tensorflow_is_imported() -> None:

@@ -66,12 +66,18 @@ def certify(
 
     Raises:
         InvalidModelError: a file is damaged.
+        UnsupportedModelError: it has no input or no output.
         InvalidDataError: the samples do not fit the file.
         KernelSetError: a child process cannot be started.
     """
     if sample_limit < 1:
         raise UsageError(f"Received sample_limit={sample_limit}; expected 1 or more samples.")
     model = TfliteModel.from_bytes(content)
+    if not model.inputs or not model.outputs:
+        raise UnsupportedModelError(
+            f"The file has {len(model.inputs)} inputs and {len(model.outputs)} outputs; there is "
+            "something to judge only where it takes and gives something."
+        )
     float_model = None if float_content is None else TfliteModel.from_bytes(float_content)
     lineup = Lineup.of(profile)
     workload = Workload.of(model, samples, metric_samples, sample_limit)
