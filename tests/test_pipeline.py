@@ -1,0 +1,326 @@
+"""From any source of a model to a bundle: what goes in, what comes out, what is refused."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfgreen as tg
+from tests import tiny_models
+from tests.conftest import TrainedModel
+from tests.float_files import FloatFile, float_file
+from tests.tflite import small_networks
+from tfgreen import pipeline
+from tfgreen.bundle import Bundle
+from tfgreen.data import Samples
+from tfgreen.errors import GateError, InvalidDataError, UnknownNameError, UsageError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.golden import Golden
+from tfgreen.pipeline import export
+from tfgreen.tflite.quantization import Quantized
+
+Arrays = dict[str, np.ndarray]
+
+
+def arrays(path: Path) -> Arrays:
+    with np.load(path) as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="module")
+def keyword_bundle(keyword_model: TrainedModel) -> Bundle:
+    """The keyword spotter, exported from its .keras file and two .npz files."""
+    return export(
+        keyword_model.path,
+        keyword_model.calibration,
+        profile="microcontroller-int8",
+        evaluate=keyword_model.evaluation,
+    )
+
+
+@pytest.fixture(scope="module")
+def autoencoder(
+    autoencoder_model: TrainedModel, tmp_path_factory: pytest.TempPathFactory
+) -> FloatFile:
+    return float_file(autoencoder_model, tmp_path_factory)
+
+
+def test_a_bundle_says_where_it_comes_from(
+    keyword_bundle: Bundle, keyword_model: TrainedModel
+) -> None:
+    calibration = Samples({"mfcc": arrays(keyword_model.calibration)["mfcc"]})
+    assert keyword_bundle.certificate.passed
+    assert keyword_bundle.calibration_sha256 == calibration.sha256()
+    assert keyword_bundle.calibration_source.endswith(keyword_model.calibration.name)
+    assert keyword_bundle.evaluation_source.endswith(keyword_model.evaluation.name)
+    assert keyword_bundle.evaluation_sha256 != keyword_bundle.calibration_sha256
+    assert keyword_bundle.facts["float_error"] < 1e-5
+    assert keyword_bundle.facts["data_findings"] == []
+    model = TfliteModel.from_bytes(keyword_bundle.content)
+    assert (model.input_names, model.output_names) == (("mfcc",), ("word",))
+
+
+def test_golden_vectors_are_evaluation_samples_and_their_answers(
+    keyword_bundle: Bundle, keyword_model: TrainedModel
+) -> None:
+    evaluation = arrays(keyword_model.evaluation)["mfcc"]
+    golden = keyword_bundle.golden
+    assert golden.inputs["mfcc"].shape == (8, 49, 10, 1)
+    for sample in golden.inputs["mfcc"]:
+        assert (evaluation == sample).all(axis=(1, 2, 3)).any()
+    facts = TfliteModel.from_bytes(keyword_bundle.content).tensors[0].quantization
+    stored = np.round(golden.inputs["mfcc"] / facts.scales[0]) + facts.zero_points[0]
+    np.testing.assert_array_equal(golden.file_inputs[0][:, 0], stored.clip(-128, 127))
+
+
+def test_evaluation_data_never_influence_the_file(
+    keyword_bundle: Bundle, keyword_model: TrainedModel
+) -> None:
+    """Other samples and wrong labels: another certificate, the same file to the byte."""
+    given = arrays(keyword_model.evaluation)
+    evaluate = {"mfcc": given["mfcc"][40:90] * 1.1, "y": (given["y"][40:90] + 1) % 12}
+    bundle = pipeline.make_bundle(
+        keyword_model.path,
+        arrays(keyword_model.calibration),
+        tg.load_profile("microcontroller-int8"),
+        evaluate,
+    )
+    assert bundle.content == keyword_bundle.content, "and exporting twice gives the same bytes"
+    assert bundle.certificate.metrics != keyword_bundle.certificate.metrics
+    assert bundle.evaluation_sha256 != keyword_bundle.evaluation_sha256
+
+
+def test_a_keras_model_object_is_exported_as_its_file_is(
+    keyword_bundle: Bundle,
+    keyword_model: TrainedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    """In a notebook: one line, which prints the verdict."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model = tg.load_model(keyword_model.path)
+    before = [np.array(w) for w in model.get_weights()]
+    calibration = arrays(keyword_model.calibration)["mfcc"]
+    told: list[str] = []
+    bundle = tg.export(model, calibration, on_progress=lambda step, done, of: told.append(step))
+    inside, other = (TfliteModel.from_bytes(b.content) for b in (bundle, keyword_bundle))
+    assert [op.name for op in inside.ops] == [op.name for op in other.ops]
+    assert bundle.content == keyword_bundle.content
+    printed = capsys.readouterr().out
+    assert printed.startswith("PASSED  mobile-int8")
+    assert bundle.certificate.metric_samples is None, "judged on the calibration samples"
+    assert told[0] == "reading the data" and told[-1] == "golden vectors"
+    assert list(tmp_path.iterdir()) == [], "nothing is left in the temporary folder"
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_saved_model_folder(
+    keyword_model: TrainedModel, keyword_bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = tmp_path / "saved model"
+    tg.load_model(keyword_model.path).export(folder, verbose=False)
+    bundle = export(folder, keyword_model.calibration, evaluate=keyword_model.evaluation)
+    assert bundle.certificate.passed
+    assert bundle.certificate.sqnr_db == pytest.approx(keyword_bundle.certificate.sqnr_db, abs=3)
+
+
+def test_a_tf_keras_model_object(autoencoder: FloatFile) -> None:
+    import tf_keras
+
+    inputs = tf_keras.Input((490,), name="frames")
+    hidden = tf_keras.layers.Dense(16, activation="relu")(inputs)
+    model = tf_keras.Model(inputs, tf_keras.layers.Dense(490, name="rebuilt")(hidden))
+    bundle = export(model, autoencoder.calibration)
+    facts = TfliteModel.from_bytes(bundle.content)
+    assert bundle.certificate.passed and facts.input_names == ("frames",)
+    assert [op.name for op in facts.ops] == ["FULLY_CONNECTED", "FULLY_CONNECTED"]
+
+
+def test_inputs_and_outputs_are_matched_by_name(two_branch_model: TrainedModel) -> None:
+    """Two inputs of one shape, given in the other order, and a label for each output."""
+    calibration = arrays(two_branch_model.calibration)
+    evaluation = arrays(two_branch_model.evaluation)
+    bundle = export(
+        two_branch_model.path,
+        {name: calibration[name] for name in ("alpha", "zeta")},
+        evaluate=dict(reversed(evaluation.items())),
+    )
+    model = TfliteModel.from_bytes(bundle.content)
+    assert set(model.input_names) == {"zeta", "alpha"}
+    assert set(model.output_names) == {"digit", "ink"}
+    for name, index in zip(model.input_names, model.inputs, strict=True):
+        scale = float(model.tensors[index].quantization.scales[0])
+        widest = np.abs(calibration[name]).max()
+        assert 0.4 * widest < 255 * scale < 2.1 * widest, "each has the range of its own samples"
+    metrics = {metric.output: metric for metric in bundle.certificate.metrics}
+    assert metrics["digit"].kind == "accuracy" and metrics["digit"].float_model > 0.8
+    assert metrics["ink"].kind == "mean-absolute-error"
+
+
+def test_batches_of_four(keyword_model: TrainedModel) -> None:
+    """200 samples calibrate as 50 batches; of 99 evaluation samples 96 fill whole batches."""
+    evaluation = {name: array[:99] for name, array in arrays(keyword_model.evaluation).items()}
+    bundle = export(
+        keyword_model.path,
+        keyword_model.calibration,
+        profile="microcontroller-int8",
+        evaluate=evaluation,
+        batch=4,
+    )
+    model = TfliteModel.from_bytes(bundle.content)
+    assert model.tensors[model.inputs[0]].shape == (4, 49, 10, 1)
+    assert bundle.certificate.metric_samples.count == 96
+    assert bundle.golden.file_inputs[0].shape == (2, 4, 49, 10, 1)
+    assert bundle.golden.inputs["mfcc"].shape == (8, 49, 10, 1)
+
+
+def test_a_failed_gate_raises_with_the_bundle_and_all_failures(
+    autoencoder: FloatFile, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Judged by a model of other weights, and with a budget that is far too small."""
+    root = tiny_models.unpack(autoencoder.content)
+    for buffer in root.buffers:
+        if buffer.data is not None and len(buffer.data) > 1000:
+            values = np.frombuffer(bytes(buffer.data), np.float32)
+            buffer.data = np.frombuffer((-values[::-1]).tobytes(), np.uint8)
+    other = tmp_path / "other.tflite"
+    other.write_bytes(tiny_models.pack(root))
+    with pytest.raises(GateError, match=r"may not be shipped: .*\(and \d more\)$") as told:
+        export(
+            autoencoder.path,
+            autoencoder.calibration,
+            evaluate=autoencoder.evaluation,
+            against=other,
+            flash="1KB",
+        )
+    bundle = told.value.bundle
+    failed = {check.gate for check in bundle.certificate.failed_checks}
+    assert {"structure", "fidelity"} <= failed and bundle.certificate.verdict == "failed"
+    assert capsys.readouterr().out.startswith("FAILED  mobile-int8")
+    kept = Bundle.read(bundle.save(tmp_path / "kept"))
+    assert kept.certificate == bundle.certificate and kept.content == bundle.content
+    assert told.value.exit_code == 3
+
+
+def test_without_any_data_where_none_is_needed(autoencoder: FloatFile) -> None:
+    """The gates run on made-up inputs, and say so; there is nothing for golden vectors."""
+    bundle = export(autoencoder.path, profile="mobile-dynamic-int8")
+    assert bundle.certificate.gate("fidelity").status == "skipped"
+    assert bundle.certificate.samples.origin == "random"
+    assert len(bundle.golden) == 0 and bundle.calibration_sha256 is None
+
+
+@pytest.mark.slow
+def test_a_function_that_returns_a_model() -> None:
+    """Its inputs are known only to a child that has called it."""
+    x = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    bundle = export(f"{__name__}:small_dense", x)
+    assert bundle.certificate.passed
+    assert TfliteModel.from_bytes(bundle.content).input_names == ("values",)
+
+
+def small_dense() -> Any:
+    import keras
+
+    inputs = keras.Input((8,), name="values")
+    return keras.Sequential([inputs, keras.layers.Dense(4)])
+
+
+class _NoConversionError(Exception):
+    """Raised where a refused call must not arrive."""
+
+
+@pytest.fixture
+def no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> Quantized:
+        raise _NoConversionError
+
+    monkeypatch.setattr(pipeline, "convert", refuse)
+
+
+@pytest.fixture
+def dense_file(tmp_path: Path) -> Path:
+    """A float file of one dense layer: input "x" of 64 values, output "y" of 32."""
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(small_networks.dense())
+    return path
+
+
+def samples(count: int = 40, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(count, width)).astype(np.float32)
+
+
+def with_nan() -> np.ndarray:
+    x = samples()
+    x[3, 5] = np.nan
+    return x
+
+
+@pytest.mark.parametrize(
+    ("calibration", "options", "error", "words"),
+    [
+        (None, {}, UsageError, "Profile mobile-int8 needs calibration samples"),
+        (with_nan(), {}, InvalidDataError, "1 NaN .* first in sample 3"),
+        (samples(width=63), {}, InvalidDataError, "63"),
+        ({"other": samples()}, {}, InvalidDataError, "other"),
+        (np.zeros((40, 64), np.float32), {}, InvalidDataError, "is 0 in every value"),
+        (samples(), {"evaluate": with_nan()}, InvalidDataError, "1 NaN"),
+        (samples(), {"evaluate": (samples(), np.zeros(3))}, InvalidDataError, "number of samples"),
+        (samples(3), {"batch": 4}, InvalidDataError, "3 samples, .* takes 4"),
+        (samples(), {"evaluate": samples(2), "batch": 4}, InvalidDataError, "2 samples, .* takes"),
+        (samples(), {"profile": "mobile-int9"}, UnknownNameError, "Did you mean 'mobile-int8'"),
+        (samples(), {"io": "int4"}, UnknownNameError, "int4"),
+        (samples(), {"flash": "many"}, UsageError, "many"),
+        (None, {"profile": "mobile-float16", "evaluate": with_nan()}, InvalidDataError, "1 NaN"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_converted(
+    no_conversion: None,
+    dense_file: Path,
+    calibration: Any,
+    options: dict[str, Any],
+    error: type[Exception],
+    words: str,
+) -> None:
+    with pytest.raises(error, match=words):
+        export(dense_file, calibration, **options)
+
+
+def test_sound_data_do_arrive_at_the_conversion(no_conversion: None, dense_file: Path) -> None:
+    with pytest.raises(_NoConversionError):
+        export(dense_file, samples(), evaluate=samples())
+
+
+def test_of_many_calibration_samples_some_hundred_are_used(
+    dense_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def count(model: str, profile: object, calibration: Arrays, *rest: object) -> None:
+        seen.append(len(calibration["x"]))
+        raise _NoConversionError
+
+    monkeypatch.setattr(pipeline, "convert", count)
+    with pytest.raises(_NoConversionError):
+        export(dense_file, samples(800))
+    assert seen == [pipeline.CALIBRATION_LIMIT]
+
+
+@pytest.mark.parametrize(
+    ("batch", "count", "calls"), [(1, 3, 3), (1, 90, 8), (3, 90, 2), (9, 20, 1)]
+)
+def test_golden_vectors_fill_whole_batches(batch: int, count: int, calls: int) -> None:
+    content = tiny_models.int8_conv(batch=batch)
+    images = np.random.default_rng(0).uniform(0, 1, (count, 6, 6, 3)).astype(np.float32)
+    profile = tg.load_profile("mobile-int8").with_overrides(batch=batch)
+    golden = pipeline._golden(content, Samples({"image": images}), profile)
+    assert golden.file_inputs[0].shape == (calls, batch, 6, 6, 3)
+    assert len(golden.inputs["image"]) == calls * batch
+    assert golden.outputs["reference"][0].shape == (calls, batch, 6, 6, 4)
+    assert isinstance(golden, Golden)
