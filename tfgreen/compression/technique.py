@@ -146,16 +146,19 @@ def state_of(wrapped: Any, technique: object) -> Any:
     Raises:
         UsageError: this technique did not prepare the model.
     """
-    known, state = (
-        getattr(wrapped, "__dict__", {}).get(_KEY, {}).get(type(technique).__name__, (None, None))
-    )
-    if known is None or known != technique:
+    if not is_prepared_by(wrapped, technique):
         name = type(technique).__name__
         raise UsageError(
             f"This {type(wrapped).__name__} was not prepared by this {name}: call "
             f"wrapped = technique.prepare(model), train `wrapped`, and hand over `wrapped`."
         )
-    return state
+    return wrapped.__dict__[_KEY][type(technique).__name__][1]
+
+
+def is_prepared_by(candidate: Any, technique: object) -> bool:
+    """Whether this technique attached its state to this very object."""
+    states = getattr(candidate, "__dict__", {}).get(_KEY, {})
+    return type(technique).__name__ in states and states[type(technique).__name__][0] == technique
 
 
 def techniques_of(wrapped: Any) -> tuple[Any, ...]:
