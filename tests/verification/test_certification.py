@@ -150,6 +150,23 @@ def test_a_wrong_file_fails_fidelity() -> None:
     assert failed == {("fidelity", "sqnr"), ("fidelity", "agreement")}
 
 
+def test_without_a_softmax_the_ratio_rests_on_the_probed_samples() -> None:
+    """y = x there, and y = x + 1 here: 10 log10(mean x²) dB, of the probed samples alone."""
+    tensors = [TensorSpec(name, (1, 4), "float32") for name in ("x", "y")]
+    shift = TensorSpec("shift", (1, 4), "float32", data=np.ones((1, 4), np.float32))
+    add = build([*tensors, shift], [OpSpec("ADD", ["x", "shift"], ["y"])], ["x"], ["y"])
+    plain = build(tensors, [OpSpec("RELU", ["x"], ["y"])], ["x"], ["y"])
+    x = np.concatenate([np.full((2, 4), 10), np.full((6, 4), 100)]).astype(np.float32)
+    certificate = certify(
+        add,
+        load_profile("mobile-float16"),
+        float_content=plain,
+        samples=Samples({"x": x[:2]}),
+        metric_samples=Samples({"x": x[2:]}),
+    )
+    assert certificate.sqnr_db == pytest.approx(20.0)
+
+
 def test_another_float_model_fails_fidelity() -> None:
     certificate = judge(float_content=tiny_models.float_classifier(classes=5))
     (check,) = certificate.gate("fidelity").checks

@@ -106,6 +106,17 @@ def test_error_of_a_regression_is_judged_by_the_spread_of_its_labels() -> None:
     assert judged(given, metric_drop=0.09)["metric"].status == "failed"
 
 
+def test_the_spread_of_whole_numbers_is_not_rounded() -> None:
+    labels = np.array([[0, 0, 0, 3]] * 4)  # mean 0.75, mean deviation (3 * 0.75 + 2.25) / 4
+    given = answers(
+        outputs={"reference": (labels + 0.5,)},
+        float_outputs=(labels + 0.25,),
+        labels={0: labels},
+        classifying=frozenset(),
+    )
+    assert judged(given)["metric"].measured == pytest.approx(0.25 / 1.125)
+
+
 def test_an_exact_file() -> None:
     check = judged(answers(logits=(FLOAT_LOGITS,)))["sqnr"]
     assert (check.status, check.measured) == ("passed", None)

@@ -229,8 +229,8 @@ class _Certification:
             float_outputs=float_outputs,
             logits=own,
             float_logits=tuple(
-                theirs[position] if theirs else evidence.float_outputs[position][:probed]
-                for position in order
+                theirs[position] if theirs else whole[:probed]
+                for position, whole in zip(order, float_outputs, strict=True)
             ),
             labels=self._labels,
             labelled_from=self._workload.labelled_from,
