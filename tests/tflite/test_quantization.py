@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -9,13 +10,20 @@ import numpy as np
 import pytest
 
 from tests import tiny_models
+from tests.conftest import TrainedModel
+from tests.float_files import float_file
 from tests.tflite import small_networks
+from tests.tflite.calibrator import calibrator_ranges
 from tests.tiny_models import OpSpec, TensorSpec
 from tfgreen.errors import ConversionError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import ExportProfile, load_profile
 from tfgreen.tflite import quantization
 from tfgreen.tflite.quantization import Quantized, quantize
+from tfgreen.tflite.quantizers import AiEdgeQuantizer, TensorflowQuantizer
+from tfgreen.tflite.ranges import minmax_ranges
+from tfgreen.tflite.selection import Judge
+from tfgreen.tflite.statistics import collect_statistics
 
 FLOAT = small_networks.two_convolutions_added()
 RUNS = small_networks.runs()
@@ -151,3 +159,38 @@ def test_ops_that_stay_in_float_are_a_fault_of_every_candidate() -> None:
 def test_a_residual_network_s_ranges_are_the_true_ones_within_what_is_chosen_on_purpose() -> None:
     """No finding: nothing in the winner's file is a quarter wider than what was seen."""
     assert quantized().range_findings == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "keyword",
+        "residual",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("autoencoder", "conv1d", "two-branch")),
+    ],
+)
+def test_on_held_back_samples_neither_engine_alone_is_better(
+    name: str,
+    trained_model: Callable[[str], TrainedModel],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The bare converter with its own calibrator, and AI Edge Quantizer with true extremes."""
+    source = float_file(trained_model(name), tmp_path_factory)
+    content = source.content
+    names = TfliteModel.from_bytes(content).input_names
+    runs = [source.calibration[n][:, None] for n in names]
+    held_back = [source.evaluation[n][:, None] for n in names]
+    judge = Judge(content, held_back)
+
+    def sqnr_db(quantized_content: bytes) -> float:
+        model = TfliteModel.from_bytes(quantized_content)
+        return judge.sqnr_db([(model, range(len(held_back[0])))])
+
+    extremes = minmax_ranges(collect_statistics(content, runs))
+    bare = TensorflowQuantizer(content, [array[0] for array in runs])
+    made = quantize(content, runs, profile("mobile-int8"), lambda *step: None)
+    rivals = {
+        "converter": sqnr_db(bare.quantize(calibrator_ranges(content, runs))),
+        "ai-edge-quantizer": sqnr_db(AiEdgeQuantizer(content, "int8").quantize(extremes)),
+    }
+    assert sqnr_db(made.content) >= max(rivals.values()) - 0.2, (made.winner, rivals)

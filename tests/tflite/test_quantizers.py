@@ -9,6 +9,7 @@ from tests import tiny_models
 from tests.conftest import TrainedModel
 from tests.float_files import float_file
 from tests.tflite import small_networks
+from tests.tflite.calibrator import calibrator_ranges
 from tests.tiny_models import OpSpec, TensorSpec
 from tfgreen.flatbuffer import Tensor, TfliteModel
 from tfgreen.tflite.audit import audit_ranges
@@ -17,7 +18,6 @@ from tfgreen.tflite.quantizers import (
     Quantizer,
     TensorflowInt16Quantizer,
     TensorflowQuantizer,
-    calibrate,
 )
 from tfgreen.tflite.ranges import Ranges, minmax_ranges
 from tfgreen.tflite.statistics import collect_statistics
@@ -177,16 +177,6 @@ def test_large_constants_stay_inside_the_flatbuffer() -> None:
     assert len(content) > 512 * 512
 
 
-def calibrator_ranges(content: bytes, runs: np.ndarray) -> dict[str, tuple[float, float]]:
-    """What TensorFlow's own calibrator sees."""
-    root = tiny_models.unpack(calibrate(content, [[run] for run in runs]))
-    return {
-        tensor.name.decode(): (float(facts.min[0]), float(facts.max[0]))
-        for tensor in root.subgraphs[0].tensors
-        if (facts := tensor.quantization) is not None and facts.min is not None
-    }
-
-
 def test_the_audit_finds_the_calibrator_s_mistake_in_a_residual_network(
     residual_model: TrainedModel, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -194,7 +184,7 @@ def test_the_audit_finds_the_calibrator_s_mistake_in_a_residual_network(
     residual = float_file(residual_model, tmp_path_factory)
     runs = residual.calibration["image"][:50, None]
     statistics = collect_statistics(residual.content, [runs])
-    true, seen = minmax_ranges(statistics), calibrator_ranges(residual.content, runs)
+    true, seen = minmax_ranges(statistics), calibrator_ranges(residual.content, [runs])
     wide = {
         name
         for name, (low, high) in true.items()
