@@ -1,0 +1,92 @@
+"""Metrics of Keras 3 in tf_keras; the caller's metric objects are not updated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tfgreen.errors import UnsupportedModelError
+from tfgreen.models.bridge.configs import parameters
+from tfgreen.models.bridge.hosting import remember_class, remembered_class
+from tfgreen.models.keras2 import tf_keras
+
+_metrics = tf_keras().metrics
+
+# Resolved by the shapes of labels and outputs, in both flavours alike.
+_RESOLVED_LATER = frozenset({"accuracy", "acc", "crossentropy", "ce"})
+
+
+def metrics_twin(metrics: Any) -> Any:
+    """Metrics in any structure that compile takes, as tf_keras's compile takes them."""
+    if isinstance(metrics, Mapping):
+        return {key: metrics_twin(part) for key, part in metrics.items()}
+    if isinstance(metrics, (list, tuple)):
+        return [metrics_twin(part) for part in metrics]
+    if isinstance(metrics, str):
+        if metrics in _RESOLVED_LATER or _is_known(metrics):
+            return metrics
+        metrics = keras.metrics.get(metrics)
+    if isinstance(metrics, keras.metrics.Metric):
+        return _native(metrics) or _hosted(metrics)
+    return metrics
+
+
+def _is_known(name: str) -> bool:
+    try:
+        _metrics.get(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _native(metric: Any) -> Any:
+    kind = type(metric)
+    same = getattr(_metrics, kind.__name__, None)
+    if same is None or getattr(keras.metrics, kind.__name__, None) is not kind:
+        return None
+    accepted, defaults = parameters(same), parameters(kind)
+    config = {k: v for k, v in metric.get_config().items() if k != "dtype"}
+    if any(k not in accepted and v != defaults.get(k) for k, v in config.items()):
+        return None
+    try:
+        return same(**{k: v for k, v in config.items() if k in accepted})
+    except (TypeError, ValueError):
+        return None
+
+
+def _hosted(metric: Any) -> Any:
+    try:
+        return Keras3Metric(remember_class(type(metric)), metric.get_config(), name=metric.name)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"The metric {type(metric).__name__} '{metric.name}' cannot be made again from its "
+            f"config ({error}). Give it a get_config that returns the arguments of its constructor."
+        ) from error
+
+
+@tf_keras().saving.register_keras_serializable(package="tfgreen")
+class Keras3Metric(_metrics.Metric):  # type: ignore[misc]
+    """A Keras 3 metric of a kind that tf_keras does not have, with a state of its own."""
+
+    def __init__(self, metric: str, configuration: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._names = {"metric": metric, "configuration": configuration}
+        vars(self)["_hosted"] = remembered_class(metric).from_config(dict(configuration))
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count one batch."""
+        vars(self)["_hosted"].update_state(y_true, y_pred, sample_weight=sample_weight)
+
+    def result(self) -> Any:
+        """The value over all batches since the last reset."""
+        return vars(self)["_hosted"].result()
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        vars(self)["_hosted"].reset_state()
+
+    def get_config(self) -> dict[str, Any]:
+        """The key of the class and its config."""
+        return {**super().get_config(), **self._names}
