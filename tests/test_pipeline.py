@@ -297,6 +297,20 @@ def test_sound_data_do_arrive_at_the_conversion(no_conversion: None, dense_file:
         export(dense_file, samples(), evaluate=samples())
 
 
+def test_what_is_odd_about_the_data_is_told(
+    dense_file: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """On the screen, and in the certificate, which goes where the file goes."""
+    bundle = export(dense_file, samples(12), profile="raspberry-pi-int8")
+    printed = capsys.readouterr().out.splitlines()
+    warned = "Only 12 calibration samples: the extremes of the activations are probably missed."
+    assert [line for line in printed if line.startswith(f"  warning: {warned}")]
+    assert any(note.startswith(warned) for note in bundle.certificate.notes)
+    assert "The Pi's ARM kernels are not run here" in bundle.certificate.notes[0]
+    calibration = bundle.certificate.calibration
+    assert (calibration.count, calibration.sha256) == (12, bundle.calibration_sha256)
+
+
 def test_of_many_calibration_samples_some_hundred_are_used(
     dense_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,8 @@ from tfgreen.tflite import (
     convert_float,
     describe,
 )
-from tfgreen.verification import certify
+from tfgreen.verification import Certificate, certify
+from tfgreen.verification.certificate import SampleFacts
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -120,7 +121,9 @@ def export(
     with live_progress() as shown:
         tell = on_progress or shown
         bundle = make_bundle(model, calibration, rules, evaluate, options, tell)
-    print(certificate_summary(bundle.certificate))
+    print(certificate_summary(bundle.certificate, with_warnings=True))
+    for finding in bundle.facts["data_findings"]:
+        print(f"  warning: {finding['message']}")
     if not bundle.certificate.passed:
         raise _gate_error(bundle)
     return bundle
@@ -163,7 +166,7 @@ def make_bundle(
     tell("golden vectors", 0, 0)
     return Bundle(
         content=conversion.content,
-        certificate=certificate,
+        certificate=_with_data(certificate, data),
         profile=profile,
         facts={**conversion.facts, "data_findings": data.findings},
         golden=_golden(conversion.content, judged, profile),
@@ -180,6 +183,16 @@ class _Data:
     calibration: Samples | None
     evaluation: Samples | None
     findings: list[dict[str, Any]]
+
+
+def _with_data(certificate: Certificate, data: _Data) -> Certificate:
+    """The certificate with the calibration's hash, and what is odd about the data."""
+    notes = (*certificate.notes, *(finding["message"] for finding in data.findings))
+    calibration = None
+    if data.calibration is not None:
+        count, sha256 = len(data.calibration), data.calibration.sha256()
+        calibration = SampleFacts(count=count, sha256=sha256, origin="given")
+    return certificate.model_copy(update={"notes": notes, "calibration": calibration})
 
 
 def _gate_error(bundle: Bundle) -> GateError:

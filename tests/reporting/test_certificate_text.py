@@ -50,6 +50,18 @@ def test_every_failed_check_is_told_with_its_number() -> None:
             assert f"Op {number} is {number}.5 steps off." in text
 
 
+def test_a_summary_with_warnings_tells_each_once() -> None:
+    certificate = certificate_of(CONTENT)
+    missing = {"name": "kernel-set-missing", "status": "warning", "message": "'micro' is missing."}
+    gates = [GateResult.of(gate, [Check(gate=gate, **missing)]) for gate in ("kernels", "runtime")]
+    certificate = certificate.model_copy(
+        update={"gates": (certificate.gates[0], gates[0], certificate.gates[2], gates[1])}
+    )
+    assert "missing" not in certificate_summary(certificate)
+    told = certificate_summary(certificate, with_warnings=True).splitlines()
+    assert told[2:] == ["  warning: 'micro' is missing."]
+
+
 def test_details_on_demand() -> None:
     certificate = certificate_of(CONTENT)
     assert "All checks" not in text_of(certificate)

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from tfgreen.verification.certificate import Certificate
 
 
-def certificate_summary(certificate: Certificate) -> str:
+def certificate_summary(certificate: Certificate, *, with_warnings: bool = False) -> str:
     """Verdict, key figures, the four gates, and every failed check; no trailing newline."""
     from tfgreen.reporting import summary
 
-    return summary.certificate_summary(certificate)
+    return summary.certificate_summary(certificate, with_warnings=with_warnings)

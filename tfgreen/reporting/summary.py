@@ -8,9 +8,17 @@ from tfgreen.reporting.wording import bytes_text, decibel_text, printable, share
 from tfgreen.verification.certificate import Certificate, Metric
 
 
-def certificate_summary(certificate: Certificate) -> str:
-    """Verdict, key figures, the four gates, and every failed check; no trailing newline."""
-    return "\n".join(_lines(certificate))
+def certificate_summary(certificate: Certificate, *, with_warnings: bool = False) -> str:
+    """Verdict, key figures, the four gates, and every failed check; no trailing newline.
+
+    Args:
+        with_warnings: also every warning, each once, however many gates give it.
+    """
+    lines = [*_lines(certificate)]
+    if with_warnings:
+        told = dict.fromkeys(printable(check.message) for check in certificate.warnings)
+        lines += [f"  warning: {message}" for message in told]
+    return "\n".join(lines)
 
 
 def headline(certificate: Certificate) -> str:

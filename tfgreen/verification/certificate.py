@@ -193,6 +193,8 @@ class Certificate(_Record):
             `arena_to_load_bytes` is the smallest one in which the file loads. `null`: not run.
         kernel_sets: Those of the profile, the truth first.
         samples: What every op was fed; metric_samples: on what metrics and agreement rest.
+        calibration: What the ranges were found with, as the export told; `null`: nobody told, or
+            none was needed.
         sqnr_db, agreement: The worst over all outputs; `null` where there is no such number.
         notes: What the numbers do not say, or cannot.
         created_with: Versions of the packages that computed all this.
@@ -209,6 +211,7 @@ class Certificate(_Record):
     kernel_sets: dict[str, KernelSetFacts]
     samples: SampleFacts
     metric_samples: SampleFacts | None
+    calibration: SampleFacts | None = None
     sqnr_db: float | None
     agreement: float | None
     metrics: tuple[Metric, ...]
