@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfgreen.errors import ConversionError, UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.models import rewrites
+from tfgreen.models import islands, rewrites
 from tfgreen.models.loading import ModelSource, flavour_of, identify, load_source, scan
 from tfgreen.models.saved_model import DEFAULT_SIGNATURE
 from tfgreen.models.serving import Serving, serve_model, serve_saved_model
@@ -135,15 +135,15 @@ def _graph_of(
     rewritten = _without_islands(folder)
     if rewritten and not _are_equal(serve_saved_model(folder, serving.batch), serving):
         raise ConversionError(
-            f"Writing negations and squares as products changed the outputs ({rewritten[0]}). "
-            "Please report this model."
+            f"Rewriting the graph for int8 changed its outputs ({rewritten[0]}). Please report "
+            "this model."
         )
     graph = _Graph(
         serving.inputs,
         serving.outputs,
         (*done, *rewritten),
         notes,
-        rewrites.is_quantization_aware(folder),
+        islands.is_quantization_aware(folder),
         serving=serving,
         folder=folder,
     )
@@ -154,15 +154,15 @@ def _graph_of(
 
 def _without_islands(folder: Path) -> tuple[str, ...]:
     """Convert once to see which ops are left without an int8 kernel, and rewrite just these."""
-    if not rewrites.may_leave_islands(folder):
+    if not islands.may_leave_islands(folder):
         return ()
     converter = _converter(folder)
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.TFLITE_BUILTINS,
         tf.lite.OpsSet.SELECT_TF_OPS,
     ]
-    islands = rewrites.islands_of(converter.convert())
-    return rewrites.rewrite_graph(folder, islands) if islands else ()
+    found = islands.islands_of(converter.convert())
+    return islands.rewrite_graph(folder, found) if found else ()
 
 
 def _converter(folder: Path) -> Any:

@@ -1,0 +1,193 @@
+"""Rewriting a graph where the converter would leave float islands in an integer file.
+
+TFLite has no int8 NEG and SQUARE kernels. Where a normalization layer leaves one (Keras 3's
+LayerNormalization computes -mean * rsqrt(variance), GroupNormalization squares a five-dimensional
+difference), the converter puts DEQUANTIZE, the float op and QUANTIZE into an otherwise integer file
+and says nothing. A SPLIT of which an output is not used (the first step of an unrolled LSTM, whose
+forget gate has nothing to forget) gets its range from memory that nobody wrote, so that it is an
+island once in a while, and the file is another at every conversion. So, with equal outputs:
+
+* -x becomes x * -1, and x² becomes x * x; both are exact;
+* a split becomes slices, of which the unused ones go.
+
+Only where a converted float file shows that it is needed: elsewhere the converter fuses the op
+(GELU, PReLU), and a product in its place would break the pattern that it looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.models.saved_model import GRAPH
+
+Function = Any  # a FunctionDef of tensorflow/core/framework/function.proto
+Node = Any  # a NodeDef of tensorflow/core/framework/node_def.proto
+
+_FLOAT_ONLY_OPS = frozenset({"NEG", "SQUARE"})
+_FLOATS = frozenset({types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16})
+# The converter fuses -x between these into PRELU or GELU, or folds it away.
+_FUSED_SOURCES = frozenset({"ReadVariableOp", "Const", "Relu"})
+_FUSED_TARGETS = frozenset({"Relu", "Erfc"})
+_LARGEST_FUSED_RANK = 4
+
+
+def may_leave_islands(folder: Path) -> bool:
+    """Whether a SavedModel's graph holds an op that may be left as an island."""
+    return any(True for function in _functions(_read(folder)) for _ in _candidates(function))
+
+
+def is_quantization_aware(folder: Path) -> bool:
+    """Whether a SavedModel's graph carries the ranges that quantization-aware training found."""
+    functions = _functions(_read(folder))
+    return any(node.op.startswith("FakeQuant") for f in functions for node in f.node_def)
+
+
+def islands_of(float_content: bytes) -> tuple[str, ...]:
+    """Names of the tensors in a converted float file that would be islands in an integer one."""
+    model = TfliteModel.from_bytes(float_content)
+    made: list[int] = []
+    for op in model.ops:
+        unused = [i for i in op.outputs if not model.consumers(i) and i not in model.outputs]
+        if op.name in _FLOAT_ONLY_OPS or (op.name == "SPLIT" and unused):
+            made.append(op.outputs[0])
+    floats = [model.tensors[i] for i in made if model.tensors[i].dtype.startswith("float")]
+    return tuple(part for tensor in floats for part in tensor.name.split(";"))
+
+
+def rewrite_graph(folder: Path, islands: Collection[str]) -> tuple[str, ...]:
+    """Rewrite the ops that make these tensors in a SavedModel; tells what changed, in words."""
+    saved = _read(folder)
+    done: dict[str, None] = {}
+    for function in _functions(saved):
+        nodes = [node for node in _candidates(function) if _is_named(node.name, islands)]
+        done.update(dict.fromkeys(_rewrite(nodes, function)))
+    if done:
+        (folder / GRAPH).write_bytes(saved.SerializeToString(deterministic=True))
+    return tuple(done)
+
+
+def _read(folder: Path) -> saved_model_pb2.SavedModel:
+    return saved_model_pb2.SavedModel.FromString((folder / GRAPH).read_bytes())
+
+
+def _functions(saved: saved_model_pb2.SavedModel) -> list[Function]:
+    return [f for graph in saved.meta_graphs for f in graph.graph_def.library.function]
+
+
+def _candidates(function: Function) -> Iterator[Node]:
+    producers = {node.name: node.op for node in function.node_def}
+    consumers: dict[str, list[Node]] = {}
+    for node in function.node_def:
+        for source in node.input:
+            consumers.setdefault(source.split(":")[0], []).append(node)
+    for node in function.node_def:
+        if "T" not in node.attr or node.attr["T"].type not in _FLOATS:
+            continue
+        source = producers.get(node.input[0].split(":")[0])
+        near = consumers.get(node.name, [])
+        farther = [after for user in near for after in consumers.get(user.name, [])]
+        is_fused = source in _FUSED_SOURCES or any(
+            user.op in _FUSED_TARGETS for user in (*near, *farther)
+        )
+        if (
+            (node.op == "Neg" and not is_fused)
+            or node.op == "Square"
+            or (node.op == "SquaredDifference" and len(_shape(node)) > _LARGEST_FUSED_RANK)
+            or (node.op == "Split" and source == "Const" and len(_shape(node)) > 0)
+        ):
+            yield node
+
+
+def _is_named(node_name: str, tensor_names: Collection[str]) -> bool:
+    """The converter numbers the tensors of an op that it splits: SquaredDifference1."""
+    stems = {name.rstrip("0123456789") for name in tensor_names} | {*tensor_names}
+    return any(stem == node_name or stem.endswith(f"/{node_name}") for stem in stems)
+
+
+def _rewrite(nodes: Sequence[Node], function: Function) -> Iterator[str]:
+    """Outputs are named after their op's, as in `node:y:0`: a new op gives them new names."""
+    renamed: dict[str, str] = {}
+    for node in nodes:
+        rewrite, words = _REWRITES[node.op]
+        yield f"{node.name}: {words}"
+        renamed.update(rewrite(node, function))
+    for node in function.node_def:
+        for index, source in enumerate(node.input):
+            node.input[index] = renamed.get(source, source)
+    for key, source in function.ret.items():
+        function.ret[key] = renamed.get(source, source)
+
+
+def _negation(node: Node, function: Function) -> dict[str, str]:
+    kind = tf.as_dtype(node.attr["T"].type).as_numpy_dtype
+    node.input.insert(1, _constant(function, f"{node.name}/minus_one", np.array(-1, kind)))
+    return _into_product(node)
+
+
+def _square(node: Node, function: Function) -> dict[str, str]:
+    node.input.insert(1, node.input[0])
+    return _into_product(node)
+
+
+def _squared_difference(node: Node, function: Function) -> dict[str, str]:
+    difference = function.node_def.add(name=f"{node.name}/difference", op="Sub")
+    difference.input.extend(node.input)
+    difference.attr["T"].type = node.attr["T"].type
+    del node.input[:]
+    node.input.extend([f"{difference.name}:z:0"] * 2)
+    return _into_product(node)
+
+
+def _into_product(node: Node) -> dict[str, str]:
+    node.op = "Mul"
+    return {f"{node.name}:y:0": f"{node.name}:z:0"}
+
+
+def _split(node: Node, function: Function) -> dict[str, str]:
+    (axis_node,) = (n for n in function.node_def if n.name == node.input[0].split(":")[0])
+    axis = int(tf.make_ndarray(axis_node.attr["value"].tensor))
+    shape = _shape(node)
+    renamed: dict[str, str] = {}
+    for index in range(node.attr["num_split"].i):
+        begin = np.zeros(len(shape), np.int32)
+        begin[axis] = index * shape[axis]
+        part = function.node_def.add(name=f"{node.name}/part_{index}", op="Slice")
+        part.attr["T"].type = node.attr["T"].type
+        part.attr["Index"].type = types_pb2.DT_INT32
+        part.input.append(node.input[1])
+        part.input.append(_constant(function, f"{part.name}/begin", begin))
+        part.input.append(_constant(function, f"{part.name}/size", np.array(shape, np.int32)))
+        renamed[f"{node.name}:output:{index}"] = f"{part.name}:output:0"
+    function.node_def.remove(node)
+    return renamed
+
+
+def _constant(function: Function, name: str, value: np.ndarray) -> str:
+    node = function.node_def.add(name=name, op="Const")
+    kind = tf.as_dtype(value.dtype)
+    node.attr["dtype"].type = kind.as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, kind, value.shape))
+    return f"{name}:output:0"
+
+
+def _shape(node: Node) -> list[int]:
+    """The shape of the first output; -1 where it is not known, empty if nothing is known."""
+    shapes = node.attr["_output_shapes"].list.shape if "_output_shapes" in node.attr else ()
+    return [dimension.size for dimension in shapes[0].dim] if shapes else []
+
+
+_PRODUCT = "written as a product, which has an int8 kernel"
+_REWRITES: dict[str, tuple[Callable[[Node, Function], dict[str, str]], str]] = {
+    "Neg": (_negation, f"negation {_PRODUCT}"),
+    "Square": (_square, f"square {_PRODUCT}"),
+    "SquaredDifference": (_squared_difference, f"squared difference {_PRODUCT}"),
+    "Split": (_split, "split written as slices, of which one is not used"),
+}
