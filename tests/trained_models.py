@@ -124,7 +124,7 @@ BUILDERS: dict[str, tuple[Callable[[Any], tuple[Any, Arrays, Arrays]], int]] = {
     "keyword": (keyword_model, 8),
     "residual": (residual_model, 4),
     "autoencoder": (autoencoder_model, 4),
-    "conv1d": (conv1d_model, 8),
+    "conv1d": (conv1d_model, 25),
     "two-branch": (two_branch_model, 8),
 }
 
@@ -141,8 +141,10 @@ def _loss(labels: np.ndarray) -> str:
 def train(name: str, folder: Path) -> None:
     """Train the model `name` and write it with its calibration and evaluation samples."""
     import keras
+    import tensorflow as tf
 
     keras.utils.set_random_seed(0)
+    tf.config.experimental.enable_op_determinism()
     builder, epochs = BUILDERS[name]
     model, inputs, labels = builder(keras)
     count = len(next(iter(labels.values())))
