@@ -32,7 +32,7 @@ def small(keras: ModuleType) -> Any:
     )
 
 
-@pytest.mark.parametrize("legacy", [None, "0", "1"])
+@pytest.mark.parametrize("legacy", [None, "1"])
 def test_the_process_stays_as_it_was(legacy: str | None) -> None:
     code = """
 import os, sys
