@@ -166,7 +166,7 @@ def make_bundle(
     tell("golden vectors", 0, 0)
     return Bundle(
         content=conversion.content,
-        certificate=_with_data(certificate, data),
+        certificate=_with_origin(certificate, conversion, data),
         profile=profile,
         facts={**conversion.facts, "data_findings": data.findings},
         golden=_golden(conversion.content, judged, profile),
@@ -185,9 +185,10 @@ class _Data:
     findings: list[dict[str, Any]]
 
 
-def _with_data(certificate: Certificate, data: _Data) -> Certificate:
-    """The certificate with the calibration's hash, and what is odd about the data."""
-    notes = (*certificate.notes, *(finding["message"] for finding in data.findings))
+def _with_origin(certificate: Certificate, conversion: Conversion, data: _Data) -> Certificate:
+    """The certificate with the calibration's hash, and what is odd about the model and the data."""
+    odd = [f"{note}." for note in conversion.facts["notes"]]
+    notes = (*certificate.notes, *odd, *(finding["message"] for finding in data.findings))
     calibration = None
     if data.calibration is not None:
         count, sha256 = len(data.calibration), data.calibration.sha256()

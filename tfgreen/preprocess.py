@@ -39,11 +39,6 @@ class BoundaryTensor(_Record):
     zero_point: int | None = None
 
     @property
-    def is_quantized(self) -> bool:
-        """Whether values must be quantized before they go in, or dequantized when they come."""
-        return self.scale is not None
-
-    @property
     def real_range(self) -> tuple[float, float] | None:
         """Least and greatest real number that the tensor can hold; None for plain numbers.
 

@@ -41,6 +41,7 @@ def main() -> None:
     if behaviour in ("error", "unknown-name", "missing"):
         kinds = {"error": "UnsupportedModelError", "unknown-name": "UnknownNameError"}
         told = {"type": kinds.get(behaviour, "MissingPathError"), "message": "No, since so."}
+        told["traceback"] = "Traceback of the child" if behaviour == "error" else ""
         (folder / "error.json").write_text(json.dumps(told))
         sys.exit(1)
     content = b"tiny" if behaviour == "stub" else CONTENT

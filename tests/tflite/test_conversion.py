@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,8 @@ def test_the_worker_s_own_errors_arrive_as_what_they_are(
     with pytest.raises(errors.TfgreenError) as told:
         convert_float(behaviour)
     assert type(told.value) is kind and str(told.value) == "No, since so."
+    shown = "".join(traceback.format_exception(told.value))
+    assert ("Traceback of the child" in shown) == (behaviour == "error")
 
 
 def test_noise_on_both_outputs_does_not_matter(odd: Path, capfd: pytest.CaptureFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tfgreen.errors import ConversionError, UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import load_profile
 from tfgreen.signature import InputSpec
-from tfgreen.tflite import ConversionOptions, convert, convert_float, describe
+from tfgreen.tflite import ConversionOptions, convert, convert_float, describe, worker
 
 ODD_MODELS = f"{odd_models.__name__}:"
 
@@ -37,6 +38,21 @@ def test_nan_weights_are_refused(tmp_path: Path) -> None:
     path.write_bytes(tiny_models.pack(root))
     with pytest.raises(ConversionError, match="The model itself answers NaN or infinity"):
         convert_float(path)
+
+
+def test_what_is_odd_about_the_model_is_told_when_it_cannot_be_quantized(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise ConversionError("No engine could quantize the model.")
+
+    odd = SimpleNamespace(inputs=(), outputs=("y",), rewrites=(), notes=("GRU 'g' stays a loop",))
+    monkeypatch.setattr(worker, "_open", lambda request: odd)
+    monkeypatch.setattr(worker, "_float_file", lambda convertible, request: b"")
+    monkeypatch.setattr(worker, "_check_float_file", lambda *arguments: 0.0)
+    monkeypatch.setattr(worker, "_quantize", refuse)
+    with pytest.raises(ConversionError, match="quantize the model. GRU 'g' stays a loop"):
+        worker._convert(tmp_path, {"job": "convert", "calibration_inputs": None})
 
 
 def test_a_model_that_is_random_at_inference_is_refused() -> None:

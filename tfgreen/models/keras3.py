@@ -36,9 +36,3 @@ def is_model(candidate: object) -> bool:
 def layers_of(model: Any) -> list[Any]:
     """Every layer, those inside nested models and wrappers too."""
     return list(model._flatten_layers(include_self=False, recursive=True))
-
-
-def input_shape_of(layer: Any) -> tuple[int | None, ...] | None:
-    """The shape that the layer was built with, batch included."""
-    shape = (layer.get_build_config() or {}).get("input_shape")
-    return tuple(shape) if shape else None

@@ -140,7 +140,6 @@ def _work(
         "allow_unsafe": options.allow_unsafe,
         "allow_select_ops": options.allow_select_ops,
         "memory_limit_bytes": options.memory_limit_bytes,
-        "verbose": False,
     }
     try:
         (folder / worker.REQUEST).write_text(json.dumps(request), encoding="utf-8")
@@ -183,7 +182,10 @@ def _failure(
         kind: type[errors.TfgreenError] = getattr(errors, record["type"])
         if kind is errors.UnknownNameError:  # makes its message from the names, not known here
             kind = errors.UsageError
-        return kind(record["message"])
+        error = kind(record["message"])
+        if record.get("traceback"):  # of what nobody foresaw; `-vv` shows it with the error's own
+            error.add_note(f"In the converter's process:\n{record['traceback']}")
+        return error
     step, name = child.last_step or "starting", request["model_name"]
     if code is None:
         return errors.ConversionError(

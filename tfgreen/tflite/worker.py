@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from traceback import format_exc
 from typing import Any
 
 REQUEST, CALIBRATION, PROGRESS = "request.json", "calibration.npz", "progress.jsonl"
@@ -65,12 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(folder, type(error).__name__, str(error))
     except MemoryError:
         return _fail(folder, "ConversionError", _out_of_memory(request))
-    except Exception as error:
-        if request["verbose"]:
-            raise
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; the caller is told
         if _NO_MEMORY_FOR_A_LIBRARY in str(error):
             return _fail(folder, "ConversionError", _out_of_memory(request))
-        return _fail(folder, "ConversionError", _unforeseen(request, error))
+        return _fail(folder, "ConversionError", _unforeseen(request, error), format_exc())
     (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
     return 0
 
@@ -90,8 +89,9 @@ def _limit_memory(limit_bytes: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 
 
-def _fail(folder: Path, kind: str, message: str) -> int:
-    (folder / ERROR).write_text(json.dumps({"type": kind, "message": message}), encoding="utf-8")
+def _fail(folder: Path, kind: str, message: str, traceback: str = "") -> int:
+    record = {"type": kind, "message": message, "traceback": traceback}
+    (folder / ERROR).write_text(json.dumps(record), encoding="utf-8")
     return 1
 
 
@@ -110,6 +110,8 @@ def _unforeseen(request: dict[str, Any], error: Exception) -> str:
 
 
 def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+    from tfgreen.errors import ConversionError
+
     clock = _Clock(folder)
     clock.note("loading TensorFlow and the model")
     convertible = _open(request)
@@ -118,6 +120,7 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
         "inputs": [[spec.name, list(spec.shape), spec.dtype] for spec in convertible.inputs],
         "outputs": list(convertible.outputs),
         "rewrites": list(convertible.rewrites),
+        "notes": list(convertible.notes),
     }
     if request["job"] == "describe":
         return facts
@@ -129,7 +132,10 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     facts["float_error"] = _check_float_file(convertible, float_content, samples, request)
     clock.step("float_check")
     if request["job"] == "convert":
-        facts |= _quantize(folder, float_content, samples, request, clock)
+        try:
+            facts |= _quantize(folder, float_content, samples, request, clock)
+        except ConversionError as error:  # what was odd about the model may well be the reason
+            raise ConversionError(". ".join([str(error).rstrip("."), *facts["notes"]])) from error
         clock.step("quantization")
     facts["seconds"] = clock.seconds
     return facts
