@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfgreen.errors import UnsupportedModelError
-from tfgreen.models.bridge.comparison import compare
+from tfgreen.models.bridge.comparison import compare_layers, compare_outputs
 from tfgreen.models.bridge.compiling import compile_as
 from tfgreen.models.bridge.copying import copy_of
 from tfgreen.models.bridge.fitting import adapt_fit
@@ -36,7 +36,8 @@ def to_keras2(model: Any) -> Any:
     replay = _Replay()
     twin = replay.model(model)
     copy_values(paired_weights(model, twin))
-    compare(model, twin, replay.twin_call)
+    compare_layers(model, replay.twin_call)
+    compare_outputs(model, twin)
     remember(twin, Crossing(original=model))
     compile_as(twin, model)
     adapt_fit(twin)
@@ -96,11 +97,11 @@ def _input(tensor: Any) -> Any:
     layer = tensor._keras_history.operation
     if getattr(layer, "optional", False) or getattr(tensor, "sparse", False):
         raise UnsupportedModelError(
-            f"The input '{tensor.name}' is optional or sparse, which tf_keras's inputs cannot be. "
+            f"The input '{layer.name}' is optional or sparse, which tf_keras's inputs cannot be. "
             "Give the model an ordinary, dense input."
         )
     batch, *shape = tensor.shape
-    return tf_keras().Input(shape, batch_size=batch, dtype=tensor.dtype, name=tensor.name)
+    return tf_keras().Input(shape, batch_size=batch, dtype=tensor.dtype, name=layer.name)
 
 
 def _refuse_what_has_no_graph(model: Any) -> None:

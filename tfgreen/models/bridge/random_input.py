@@ -24,6 +24,16 @@ def random_inputs(functional: Any) -> list[Any]:
     return [keras.ops.convert_to_tensor(_values(x, highest, random)) for x in functional.inputs]
 
 
+def nudged(inputs: list[Any]) -> list[Any]:
+    """The same inputs, each float moved by one rounding step."""
+    return [_one_step_up(x) if "float" in str(x.dtype) else x for x in inputs]
+
+
+def _one_step_up(tensor: Any) -> Any:
+    values = np.asarray(tensor)
+    return keras.ops.convert_to_tensor(np.nextafter(values, values.dtype.type(np.inf)))
+
+
 def _values(tensor: Any, highest: int, random: np.random.Generator) -> np.ndarray:
     batch, *rest = tensor.shape
     free = _FREE_SIZE.get(len(tensor.shape), 8)

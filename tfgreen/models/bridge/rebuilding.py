@@ -54,4 +54,5 @@ class _Rebuilding:
 
 
 def _input(tensor: Any) -> Any:
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+    name = tensor._keras_history.operation.name
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
