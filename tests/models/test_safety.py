@@ -41,7 +41,14 @@ def old(class_name: str, **config: Any) -> dict[str, Any]:
         ),
         {"class_name": "function", "module": "builtins", "config": "swish"},
         {"class_name": "__tensor__", "config": {"value": [1.0]}},
-        {"class_name": "Sequential", "config": {}, "compile_config": old("MyLoss")},
+        {
+            "class_name": "Sequential",
+            "config": {},
+            "compile_config": {
+                "optimizer": keras3("Adam", "keras.optimizers"),
+                "loss": {"class_name": "function", "module": "builtins", "config": "mse"},
+            },
+        },
     ],
 )
 def test_what_keras_writes_itself_is_no_foreign_code(node: dict[str, Any]) -> None:
@@ -75,6 +82,12 @@ def test_what_keras_writes_itself_is_no_foreign_code(node: dict[str, Any]) -> No
         ({"class_name": "function", "module": "builtins", "config": "exec"}, "function", "exec"),
         ({"class_name": "function", "module": "os", "config": "system"}, "function", "system"),
         ({"class_name": "function", "module": "os", "config": "relu"}, "function", "relu"),
+        ({"class_name": "function", "module": "os", "config": "mse"}, "function", "mse"),
+        (
+            {"class_name": "Sequential", "config": {}, "compile_config": {"loss": old("Lambda")}},
+            "lambda",
+            "Lambda",
+        ),
         (old("TFOpLambda", function="io.write_file"), "op", "tf.io.write_file"),
         (old("TFOpLambda", function="py_function"), "op", "tf.py_function"),
         (old("TensorFlowOpLayer", node_def="..."), "class", "TensorFlowOpLayer"),
@@ -85,6 +98,11 @@ def test_foreign_code_is_found_at_any_depth(node: dict[str, Any], kind: str, nam
     config = {"config": {"layers": [old("Dense"), {"deep": [[node]]}]}, "class_name": "Sequential"}
     (found,) = scan_config(config).foreign
     assert (found.kind, found.name) == (kind, name)
+
+
+@pytest.mark.parametrize("key", ["compile_config", "training_config", "optimizer_config"])
+def test_the_training_of_the_model_itself_is_not_resumed(key: str) -> None:
+    assert scan_config({"class_name": "Sequential", "config": {}, key: old("MyLoss")}).foreign == ()
 
 
 def test_foreign_code_tells_its_layer() -> None:

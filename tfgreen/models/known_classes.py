@@ -105,6 +105,19 @@ ACTIVATIONS = words(
     """
 )
 
+LOSSES_AND_METRICS = words(
+    """
+    KLD MAE MAPE MSE MSLE binary_accuracy binary_crossentropy binary_focal_crossentropy
+    categorical_accuracy categorical_crossentropy categorical_focal_crossentropy
+    categorical_generalized_cross_entropy categorical_hinge circle concordance_correlation
+    cosine_similarity ctc dice hinge huber kl_divergence kld kullback_leibler_divergence log_cosh
+    logcosh mae mape mean_absolute_error mean_absolute_percentage_error mean_squared_error
+    mean_squared_logarithmic_error mse msle pearson_correlation poisson
+    sparse_categorical_accuracy sparse_categorical_crossentropy sparse_top_k_categorical_accuracy
+    squared_hinge top_k_categorical_accuracy tversky
+    """
+)
+
 # Keras's own layers that run what lies outside the config: code, another model, another framework.
 CODE_RUNNING_LAYERS = words("Lambda TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer")
 

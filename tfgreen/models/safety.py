@@ -14,7 +14,8 @@ from typing import Any, Literal
 from tfgreen.errors import UnsafeModelError
 from tfgreen.models import known_classes
 
-# Settings of a training that is never resumed here: neither built nor loaded.
+# Settings of the model's own training, which is never resumed here: neither built nor loaded. Those
+# of a model inside it are built with it.
 _UNUSED_KEYS = frozenset({"compile_config", "training_config", "optimizer_config"})
 
 # TensorFlow's own functions that a tf_keras graph may call by name: mathematics only.
@@ -43,6 +44,13 @@ _TENSOR_SYMBOLS = known_classes.words(
     truncatediv truncatemod unstack where zeros zeros_like
     """
 )
+
+
+_FUNCTIONS: Mapping[str, Collection[str]] = {
+    "builtins": known_classes.ACTIVATIONS | known_classes.LOSSES_AND_METRICS,
+    "keras.activations": known_classes.ACTIVATIONS,
+    "tf_keras.activations": known_classes.ACTIVATIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,8 @@ def _nodes(config: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
 
     With a stack instead of recursion: a file must not choose how deep Python recurses.
     """
+    if isinstance(config, dict):
+        config = {key: item for key, item in config.items() if key not in _UNUSED_KEYS}
     pending: list[tuple[Any, str]] = [(config, "")]
     while pending:
         value, layer = pending.pop()
@@ -139,7 +149,7 @@ def _nodes(config: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
         if "class_name" in value:
             layer = _layer_name(value) or layer
             yield value, layer
-        pending.extend((item, layer) for key, item in value.items() if key not in _UNUSED_KEYS)
+        pending.extend((item, layer) for item in value.values())
 
 
 def _layer_name(node: Mapping[str, Any]) -> str:
@@ -185,8 +195,8 @@ def _judge_lambda(inner: Mapping[str, Any], layer: str) -> Iterator[ForeignCode]
 def _judge_function(node: Mapping[str, Any], layer: str) -> Iterator[ForeignCode]:
     name = str(node.get("config"))
     module = str(node.get("module") or "builtins")
-    is_activation = module in ("builtins", "keras.activations", "tf_keras.activations")
-    if not (is_activation and name in known_classes.ACTIVATIONS or module == "keras.ops"):
+    is_known = name in _FUNCTIONS.get(module, ()) or module == "keras.ops"
+    if not is_known:
         yield ForeignCode("function", name, layer)
 
 
