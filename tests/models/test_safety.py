@@ -68,6 +68,16 @@ def test_what_keras_writes_itself_is_no_foreign_code(node: dict[str, Any]) -> No
             "lambda",
             "Lambda",
         ),
+        (
+            old(
+                "Lambda",
+                function={"class_name": "function", "module": "builtins", "config": "relu"},
+                mask=["bytecode", None, None],
+                mask_type="lambda",
+            ),
+            "lambda",
+            "Lambda",
+        ),
         (old("Lambda", function="f", function_type="function"), "function", "f"),
         (old("Dense", activation={"class_name": "__lambda__", "config": {}}), "lambda", "Lambda"),
         (keras3("TFSMLayer", "keras.layers"), "lambda", "TFSMLayer"),

@@ -184,11 +184,12 @@ def _judge_lambda(inner: Mapping[str, Any], layer: str) -> Iterator[ForeignCode]
     """A Lambda is bytecode unless it names a function, which custom objects may define."""
     function = inner.get("function")
     types = {value for key, value in inner.items() if key.endswith("_type")}
-    if isinstance(function, dict) and function.get("class_name") == "function":
-        return  # the walk comes to this function next
-    if isinstance(function, str) and "function" in types and "lambda" not in types:
+    is_named = isinstance(function, dict) and function.get("class_name") == "function"
+    if "lambda" in types or not (is_named or "function" in types):
+        yield ForeignCode("lambda", "Lambda", layer)  # its mask or output shape may be bytecode too
+    elif isinstance(function, str):
         yield ForeignCode("function", function, layer)
-    else:
+    elif not is_named:  # the walk comes to a named one next
         yield ForeignCode("lambda", "Lambda", layer)
 
 
