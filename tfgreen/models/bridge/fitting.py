@@ -12,6 +12,7 @@ from tfgreen.models.bridge.callbacks import callback_twins
 from tfgreen.models.bridge.compiling import compile_with
 from tfgreen.models.bridge.datasets import data_twin
 from tfgreen.models.bridge.origin import origin_of
+from tfgreen.models.keras2 import tf_keras
 
 ExtraCallbacks = Callable[[], list[Any]]
 
@@ -59,10 +60,11 @@ def _with_callbacks(plain: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(self, *args, **kwargs)
         given = bound.arguments
-        callbacks = callback_twins(given.get("callbacks"))
-        if plain.__name__ == "fit":
-            callbacks = [*_missing(self, callbacks), *callbacks]
-        given["callbacks"] = callbacks
+        # fit hands its own list to the evaluate of each epoch: that one is complete.
+        if not isinstance(given.get("callbacks"), tf_keras().callbacks.CallbackList):
+            callbacks = callback_twins(given.get("callbacks"))
+            extra = _missing(self, callbacks) if plain.__name__ == "fit" else []
+            given["callbacks"] = [*extra, *callbacks]
         for name in {"x", "validation_data"} & given.keys():
             given[name] = data_twin(given[name])
         return plain(*bound.args, **bound.kwargs)

@@ -75,17 +75,22 @@ class Keras3Metric(_metrics.Metric):  # type: ignore[misc]
         self._names = {"metric": metric, "configuration": configuration}
         vars(self)["_hosted"] = remembered_class(metric).from_config(dict(configuration))
 
+    @property
+    def hosted(self) -> Any:
+        """The Keras 3 metric that counts."""
+        return vars(self)["_hosted"]
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count one batch."""
-        vars(self)["_hosted"].update_state(y_true, y_pred, sample_weight=sample_weight)
+        self.hosted.update_state(y_true, y_pred, sample_weight=sample_weight)
 
     def result(self) -> Any:
         """The value over all batches since the last reset."""
-        return vars(self)["_hosted"].result()
+        return self.hosted.result()
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        vars(self)["_hosted"].reset_state()
+        self.hosted.reset_state()
 
     def get_config(self) -> dict[str, Any]:
         """The key of the class and its config."""

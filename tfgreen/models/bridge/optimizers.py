@@ -40,6 +40,36 @@ def optimizer_twin(optimizer: Any) -> Any:
     return same(**_settings(optimizer, same))
 
 
+def optimizer_back(optimizer: Any) -> Any:
+    """A new Keras 3 optimizer of a tf_keras optimizer's kind and settings.
+
+    Raises LookupError, with the name of the kind, where Keras 3 has none.
+    """
+    if isinstance(optimizer, tf_keras().mixed_precision.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(
+            optimizer_back(optimizer.inner_optimizer), initial_scale=float(optimizer.initial_scale)
+        )
+    same = getattr(keras.optimizers, type(optimizer).__name__, None)
+    if same is None:
+        raise LookupError(type(optimizer).__name__)
+    accepted = parameters(same)
+    settings = {k: v for k, v in optimizer.get_config().items() if k in accepted}
+    settings["learning_rate"] = _learning_rate_back(optimizer)
+    return same(**settings)
+
+
+def _learning_rate_back(optimizer: Any) -> Any:
+    rate = optimizer._learning_rate
+    if isinstance(rate, Keras3Schedule):
+        return rate.hosted
+    if not isinstance(rate, _schedules.LearningRateSchedule):
+        return float(np.asarray(rate))
+    same = getattr(keras.optimizers.schedules, type(rate).__name__, None)
+    if same is None:
+        raise LookupError(type(rate).__name__)
+    return same.from_config(rate.get_config())
+
+
 def copy_state(source: Any, target: Any, places: Sequence[int]) -> None:
     """Carry the step count and, where both have them, the moments over.
 
@@ -118,11 +148,11 @@ class Keras3Schedule(_schedules.LearningRateSchedule):  # type: ignore[misc]
 
     def __init__(self, hosted: str) -> None:
         self._hosted_key = hosted
-        self._hosted = remembered_class(hosted).from_config({})
+        self.hosted = remembered_class(hosted).from_config({})
 
     def __call__(self, step: Any) -> Any:
         """The learning rate at a step."""
-        return self._hosted(step)
+        return self.hosted(step)
 
     def get_config(self) -> dict[str, Any]:
         """The key of the hosted schedule."""

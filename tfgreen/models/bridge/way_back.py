@@ -6,6 +6,7 @@ from typing import Any
 
 from tfgreen.models.bridge.comparison import compare_outputs
 from tfgreen.models.bridge.rebuilding import rebuilt
+from tfgreen.models.bridge.returning import compile_back
 from tfgreen.models.bridge.weights import copy_values, paired_weights
 
 
@@ -23,4 +24,5 @@ def to_keras3(twin: Any, original: Any) -> Any:
     copy_values(zip(original.weights, model.weights, strict=True))
     copy_values((theirs, ours) for ours, theirs in paired_weights(model, twin))
     compare_outputs(model, twin)
+    compile_back(model, twin)
     return model
