@@ -2,7 +2,8 @@
 
 `save("kws.tflite")` writes the file and `kws.certificate.json` beside it. Any other path is a
 folder with `model.tflite`, `manifest.json`, `certificate.json`, `golden.npz`, `preprocess.json`
-and `snippets/`. Both are written so that a kill leaves the old ones, or none.
+and `snippets/`. A kill leaves the old folder, or none; of the two files it may leave the new
+certificate alone, whose `model_sha256` tells that it belongs to another file.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class ExportOptions:
 
     against: the model whose answers the file is judged by, when it is not the exported one
         (the model before pruning, say): a path or an object.
-    samples: how many samples the gates run, 64 by default; metrics use all evaluation samples.
+    samples: how many samples the gates run, 64 by default; metrics use up to 2,000 of `evaluate`.
     conversion: custom objects, safety, select ops, memory and time of the child.
     """
 
