@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tfgreen.errors import InvalidModelError
-from tfgreen.models.protobuf import Message
+from tfgreen.models.protobuf import Message, varint
 
 _FOOTER_BYTES, _HANDLES_BYTES = 48, 40
 _MAGIC = bytes.fromhex("57fb808b247547db")
@@ -90,15 +90,15 @@ def _table(content: memoryview) -> Iterator[tuple[bytes, bytes]]:
         raise InvalidModelError("the checkpoint's index has no end: it is cut off")
     position = 0
     for _ in range(2):  # the handle of the meta index, not needed
-        _, position = _varint(footer, position)
+        _, position = varint(footer, position)
     for _, handle in _block(content, footer[position:]):
         yield from _block(content, memoryview(handle))
 
 
 def _block(content: memoryview, handle: memoryview) -> Iterator[tuple[bytes, bytes]]:
     """The entries of a block; each key shares its beginning with the key before it."""
-    offset, position = _varint(handle, 0)
-    size_bytes, _ = _varint(handle, position)
+    offset, position = varint(handle, 0)
+    size_bytes, _ = varint(handle, position)
     block = content[offset : offset + size_bytes]
     if len(block) < size_bytes or size_bytes < _RESTART_BYTES or content[offset + size_bytes]:
         raise InvalidModelError("a block of the checkpoint's index is cut off or compressed")
@@ -106,20 +106,9 @@ def _block(content: memoryview, handle: memoryview) -> Iterator[tuple[bytes, byt
     end = size_bytes - _RESTART_BYTES * (restarts + 1)
     key, position = b"", 0
     while position < end:
-        shared, position = _varint(block, position)
-        own, position = _varint(block, position)
-        value_bytes, position = _varint(block, position)
+        shared, position = varint(block, position)
+        own, position = varint(block, position)
+        value_bytes, position = varint(block, position)
         key = key[:shared] + bytes(block[position : position + own])
         yield key, bytes(block[position + own : position + own + value_bytes])
         position += own + value_bytes
-
-
-def _varint(content: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < len(content) and shift < 64:
-        byte = content[position]
-        value |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return value, position
-    raise InvalidModelError("the checkpoint's index is damaged")

@@ -63,14 +63,14 @@ class Message:
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position = 0
     while position < len(content):
-        key, position = _varint(content, position)
+        key, position = varint(content, position)
         number, wire_type = key >> 3, key & 7
         if wire_type == _VARINT:
-            value, position = _varint(content, position)
+            value, position = varint(content, position)
             yield number, value
             continue
         if wire_type == _BYTES:
-            size_bytes, position = _varint(content, position)
+            size_bytes, position = varint(content, position)
         elif wire_type in _FIXED_SIZE_BYTES:
             size_bytes = _FIXED_SIZE_BYTES[wire_type]
         else:
@@ -86,7 +86,12 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         position = end
 
 
-def _varint(content: memoryview, position: int) -> tuple[int, int]:
+def varint(content: memoryview, position: int) -> tuple[int, int]:
+    """The number of seven bits a byte at a position, and the position after it.
+
+    >>> varint(memoryview(bytes([0x96, 0x01])), 0)
+    (150, 2)
+    """
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(content):
