@@ -17,10 +17,17 @@ from tests.tflite import small_networks
 from tfgreen import pipeline
 from tfgreen.bundle import Bundle
 from tfgreen.data import Samples
-from tfgreen.errors import GateError, InvalidDataError, UnknownNameError, UsageError
+from tfgreen.errors import (
+    ConversionError,
+    GateError,
+    InvalidDataError,
+    UnknownNameError,
+    UsageError,
+)
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.pipeline import export
+from tfgreen.profile import parse_bytes
 from tfgreen.tflite.quantization import Quantized
 
 Arrays = dict[str, np.ndarray]
@@ -277,6 +284,7 @@ def with_nan() -> np.ndarray:
         (samples(), {"profile": "mobile-int9"}, UnknownNameError, "Did you mean 'mobile-int8'"),
         (samples(), {"io": "int4"}, UnknownNameError, "int4"),
         (samples(), {"flash": "many"}, UsageError, "many"),
+        (samples(), {"memory_limit": "plenty"}, UsageError, "plenty"),
         (None, {"profile": "mobile-float16", "evaluate": with_nan()}, InvalidDataError, "1 NaN"),
     ],
 )
@@ -295,6 +303,14 @@ def test_what_cannot_work_is_refused_before_anything_is_converted(
 def test_sound_data_do_arrive_at_the_conversion(no_conversion: None, dense_file: Path) -> None:
     with pytest.raises(_NoConversionError):
         export(dense_file, samples(), evaluate=samples())
+
+
+@pytest.mark.skipif("sys.platform == 'win32'", reason="no limit of address space there")
+@pytest.mark.parametrize("limit", ["60MB", 2**30])
+def test_a_memory_limit_bounds_the_converters_process(dense_file: Path, limit: Any) -> None:
+    words = f"more memory than the limit of {parse_bytes(limit):,} bytes"
+    with pytest.raises(ConversionError, match=words):
+        export(dense_file, samples(), memory_limit=limit)
 
 
 def test_what_is_odd_about_the_data_is_told(

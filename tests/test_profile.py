@@ -240,7 +240,10 @@ def test_sizes_that_are_none(size):
         parse_bytes(size)
 
 
-@given(st.integers(1, 10**6), st.sampled_from([("KB", 1024), ("MiB", 1024**2), ("b", 1), ("", 1)]))
+@given(
+    st.integers(1, 10**6),
+    st.sampled_from([("KB", 1024), ("MiB", 1024**2), ("GB", 1024**3), ("b", 1), ("", 1)]),
+)
 def test_sizes(count, unit):
     name, factor = unit
     assert parse_bytes(f"{count}{name}") == parse_bytes(f" {count} {name.lower()} ")

@@ -28,7 +28,7 @@ from tfgreen.errors import GateError, InvalidDataError, UnsupportedModelError, U
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.models.loading import identify, save_for_worker
-from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
+from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
 from tfgreen.reporting import certificate_summary
 from tfgreen.reporting.progress import live_progress
 from tfgreen.runtimes import Task, availability, quantize_inputs, run_tasks
@@ -79,6 +79,7 @@ def export(
     custom_objects: str | None = None,
     allow_unsafe: bool = False,
     allow_select_ops: bool = False,
+    memory_limit: int | str | None = None,
     samples: int = SAMPLES,
     on_progress: OnProgress | None = None,
 ) -> Bundle:
@@ -100,6 +101,8 @@ def export(
         custom_objects: "module" that defines the model's own classes.
         allow_unsafe: load a file that carries code, such as a Lambda layer.
         allow_select_ops: keep ops that have no builtin version as TensorFlow ops (Flex).
+        memory_limit: most memory (address space) of the converter's process, in bytes or as
+            "8GB"; TensorFlow alone takes some gigabytes. None for no limit; ignored on Windows.
         samples: how many samples the gates run.
         on_progress: called with (step, done, of); by default progress is shown on a terminal and
             in notebooks.
@@ -116,6 +119,7 @@ def export(
         custom_objects=custom_objects,
         allow_unsafe=allow_unsafe,
         allow_select_ops=allow_select_ops,
+        memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
     options = ExportOptions(against=against, samples=samples, conversion=conversion)
     with live_progress() as shown:

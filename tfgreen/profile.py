@@ -38,7 +38,16 @@ Scheme = Literal["int8", "int16x8", "float16", "dynamic-int8", "weights-int4"]
 BoundaryType = Literal["int8", "uint8", "int16", "float32"]
 KernelSet = Literal["reference", "optimized", "xnnpack", "micro"]
 
-_BYTE_UNITS = {"": 1, "b": 1, "kb": 1024, "kib": 1024, "mb": 1024**2, "mib": 1024**2}
+_BYTE_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 1024,
+    "kib": 1024,
+    "mb": 1024**2,
+    "mib": 1024**2,
+    "gb": 1024**3,
+    "gib": 1024**3,
+}
 
 _BOUNDARY_TYPES: Mapping[str, tuple[str, ...]] = {
     "int8": ("int8", "uint8", "float32"),
@@ -58,7 +67,7 @@ _REFUSED_RUNTIMES: Mapping[tuple[str, str], str] = {
 
 
 def parse_bytes(size: int | str) -> int:
-    """Bytes from an int or from text such as "64KB", "1.5MB" or "4096" (1 KB = 1024 bytes).
+    """Bytes from an int or from text such as "64KB", "1.5MB", "8GB" or "4096" (1 KB = 1024 bytes).
 
     Raises UsageError for anything else, for zero and for a fraction of a byte.
 

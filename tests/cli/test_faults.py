@@ -130,6 +130,19 @@ def test_a_profile_with_an_unknown_key(model: TrainedModel, tmp_path: Path) -> N
     assert_refused(done, 1, "budget", "budgets", output=output)
 
 
+@pytest.mark.skipif("sys.platform == 'win32'", reason="no limit of address space there")
+def test_a_memory_limit_that_is_too_small(model: TrainedModel, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    done = export(model.path, model.calibration, output, "--memory-limit", "1GB")
+    assert_refused(done, 1, "more memory than the limit of 1,073,741,824 bytes", output=output)
+
+
+def test_a_memory_limit_that_is_no_size(model: TrainedModel, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    done = export(model.path, model.calibration, output, "--memory-limit", "plenty")
+    assert_refused(done, 2, "'plenty'", "'64KB'", output=output)
+
+
 def test_an_output_below_a_regular_file(model: TrainedModel, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     done = export(model.path, model.calibration, tmp_path / "file" / "out")

@@ -82,7 +82,7 @@ def test_export_hands_every_option_on(files: Path, exported: dict[str, Any]) -> 
         *EXPORT, "--profile", "microcontroller-int8", "--evaluate", "e.npz",
         "--against", "models:teacher", "--io", "int8:float32", "--arena", "64KB",
         "--flash", "256KB", "--batch", 2, "--custom-objects", "layers", "--allow-unsafe",
-        "--allow-select-ops", "--samples", 7, "-q",
+        "--allow-select-ops", "--memory-limit", "8GB", "--samples", 7, "-q",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     rules, options = exported["profile"], exported["options"]
@@ -96,6 +96,7 @@ def test_export_hands_every_option_on(files: Path, exported: dict[str, Any]) -> 
     assert options.conversion.custom_objects == "layers"
     assert options.conversion.allow_unsafe
     assert options.conversion.allow_select_ops
+    assert options.conversion.memory_limit_bytes == 8 * 1024**3
     assert done.stderr == "", "quiet means no progress"
     assert len(done.stdout.splitlines()) == 3
 

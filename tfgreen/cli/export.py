@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-select-ops", is_flag=True, help="Keep ops without a builtin version (Flex delegate)."
 )
+@click.option(
+    "--memory-limit", metavar="SIZE", help="Most memory of the converter's process, such as 8GB."
+)
 @options.samples
 @click.option(
     "-o",
@@ -87,11 +90,10 @@ def export(
     from tfgreen.bundle import check_output
     from tfgreen.pipeline import make_bundle
 
+    chosen = _export_options(**choices)
     check_output(output, force=force)
     with progress(quiet=quiet) as on_progress:
-        bundle = make_bundle(
-            model, calibration, rules, evaluate, _export_options(**choices), on_progress
-        )
+        bundle = make_bundle(model, calibration, rules, evaluate, chosen, on_progress)
         bundle.save(output, force=force)
     if as_json:
         document = {"output": output, "certificate": bundle.certificate.model_dump(mode="json")}
@@ -109,13 +111,16 @@ def _export_options(
     custom_objects: str | None,
     allow_unsafe: bool,
     allow_select_ops: bool,
+    memory_limit: str | None,
 ) -> ExportOptions:
     from tfgreen.pipeline import ExportOptions
+    from tfgreen.profile import parse_bytes
     from tfgreen.tflite import ConversionOptions
 
     conversion = ConversionOptions(
         custom_objects=custom_objects,
         allow_unsafe=allow_unsafe,
         allow_select_ops=allow_select_ops,
+        memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
     return ExportOptions(against=against, samples=samples, conversion=conversion)
