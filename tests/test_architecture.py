@@ -39,11 +39,16 @@ PUBLIC_NAMES = {
     "Bundle",
     "Certificate",
     "ExportProfile",
+    "Pruning",
     "export",
     "inspect",
     "list_profiles",
     "load_model",
     "load_profile",
+    "prune",
+    "prune_iteratively",
+    "pruning_report",
+    "sensitivity_scan",
     "verify",
 }
 

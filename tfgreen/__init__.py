@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
+    from tfgreen.compression.iterative import prune_iteratively
+    from tfgreen.compression.one_shot import prune
+    from tfgreen.compression.pruning import Pruning
+    from tfgreen.compression.pruning_report import pruning_report
+    from tfgreen.compression.sensitivity import sensitivity_scan
     from tfgreen.errors import (
         ConversionError,
         GateError,
@@ -55,6 +60,7 @@ __all__ = [
     "MissingPathError",
     "OutputError",
     "OutputExistsError",
+    "Pruning",
     "TfgreenError",
     "UnknownNameError",
     "UnsafeModelError",
@@ -66,18 +72,27 @@ __all__ = [
     "list_profiles",
     "load_model",
     "load_profile",
+    "prune",
+    "prune_iteratively",
+    "pruning_report",
+    "sensitivity_scan",
     "verify",
 ]
 
 _MODULES = {
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",
-    "ExportProfile": "tfgreen.profile",
     "export": "tfgreen.pipeline",
+    "ExportProfile": "tfgreen.profile",
     "inspect": "tfgreen.inspection",
     "list_profiles": "tfgreen.profile",
     "load_model": "tfgreen.models.loading",
     "load_profile": "tfgreen.profile",
+    "prune": "tfgreen.compression.one_shot",
+    "prune_iteratively": "tfgreen.compression.iterative",
+    "Pruning": "tfgreen.compression.pruning",
+    "pruning_report": "tfgreen.compression.pruning_report",
+    "sensitivity_scan": "tfgreen.compression.sensitivity",
     "verify": "tfgreen.recheck",
 }
 

@@ -26,6 +26,7 @@ REQUIRED = (
 OPTIONAL = {
     "tflite-micro": "mcu",
     "pillow": "images",
+    "matplotlib": "report",
 }
 """What only some do need: package → the extra that brings it."""
 

@@ -1,0 +1,57 @@
+"""Copies of models of either Keras, compiled as they are; nothing in them is shared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfgreen.errors import UnsupportedModelError
+from tfgreen.models.loading import flavour_of
+
+
+def copy_of(model: Any) -> Any:
+    """A copy with the same layers, weights and compile settings, of the same Keras.
+
+    model: a built Keras 3 or tf_keras model, Sequential or functional.
+
+    Raises:
+        UnsupportedModelError: the model is subclassed or was never built.
+    """
+    if flavour_of(model) == "keras2":
+        from tfgreen.models.bridge import to_keras2
+
+        return to_keras2(model)
+    from tfgreen.models.bridge.nodes import functional_of
+    from tfgreen.models.bridge.rebuilding import rebuilt
+
+    if functional_of(model) is None:
+        raise UnsupportedModelError(
+            f"'{model.name}' ({type(model).__name__}) has no graph that could be copied: it is "
+            "subclassed or was never built. Write it with the functional API, or give a "
+            "Sequential model an Input first."
+        )
+    copy = rebuilt(model)
+    for source, target in zip(model.weights, copy.weights, strict=True):
+        target.assign(source.numpy())
+    for layer in copy._flatten_layers():
+        if type(layer).__name__ == "Normalization":
+            layer.finalize_state()  # it computes with constants made of its weights
+    _compile_alike(copy, model)
+    return copy
+
+
+def _compile_alike(copy: Any, model: Any) -> None:
+    import keras
+
+    if not model.compiled or model.optimizer is None:
+        return
+
+    def unshared(part: Any) -> Any:
+        has_state = isinstance(part, keras.metrics.Metric | keras.optimizers.Optimizer)
+        return type(part).from_config(part.get_config()) if has_state else part
+
+    settings = model._compile_config.config
+    copy.compile(**keras.tree.map_structure(unshared, settings))
+    if model.optimizer.built:
+        copy.optimizer.build(copy.trainable_variables)
+        for source, target in zip(model.optimizer.variables, copy.optimizer.variables, strict=True):
+            target.assign(source.numpy())
