@@ -144,7 +144,9 @@ class Limits(_Section):
     sqnr_db: least signal-to-quantization-noise ratio in dB at the last tensor before softmax,
         against the float model. 10: the noise has a tenth of the signal's power. A residual
         network that TF's calibrator had broken showed 8.3 dB (and half its answers changed),
-        the same network with right ranges 11.1 dB, sound files 15-45 dB.
+        the same network with right ranges 11.1 dB, sound files 15-45 dB. The same holds end to
+        end between a kernel set and the truth, at outputs that hold no classes, unless no step
+        is larger than op_quanta.
     agreement: least share of samples on which file and float model pick the same class. 0.95.
     metric_drop: most that the metric (accuracy, as a share) may fall below the float model's,
         absolute. 0.02 is two points.

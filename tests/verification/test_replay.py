@@ -150,9 +150,20 @@ def test_float_steps_are_counted_in_quanta_too() -> None:
 
 def test_values_in_another_order_are_no_change_of_class_without_classes() -> None:
     """The largest of four numbers of a regression is nobody's decision."""
-    golden = (2 * REAL)[..., ::-1].copy()
-    (check,) = checks(replayed({"xnnpack": (golden,)}, content=float_scale(), inputs=(REAL,)))
+    golden = 2 * (REAL + 4)[..., ::-1]
+    (check,) = checks(replayed({"xnnpack": (golden,)}, content=float_scale(), inputs=(REAL + 4,)))
     assert check.status == "passed" and "class" not in check.message
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.25, "passed"), (1.5, "failed")])
+def test_without_classes_the_signal_counts(factor: float, status: str) -> None:
+    """Answers of y where c * y was golden: 20 * log10(c / (c - 1)) = 14.0 and 9.5 dB."""
+    golden = (factor * 2 * REAL,)
+    (check,) = checks(replayed({"xnnpack": golden}, content=float_scale(), inputs=(REAL,)))
+    assert check.status == status
+    if status == "failed":
+        assert check.measured == pytest.approx(20 * np.log10(3)) and check.limit == 10
+        assert "the SQNR is 9.5 dB (at least 10)" in check.message
 
 
 @pytest.mark.parametrize("kernel_set", ["reference", "xnnpack"])

@@ -71,6 +71,24 @@ def test_steps_are_limited_where_the_profile_says_so() -> None:
     assert (check.status, check.measured, check.limit) == ("failed", 3.0, 2)
 
 
+def test_without_classes_the_signal_has_to_stay() -> None:
+    """All 127 where the truth is all -128: each lies the whole range of the dtype away."""
+    low, high = np.full_like(TRUTH, -128), np.full_like(TRUTH, 127)
+    for truth, other in ((low, high), (high, low)):
+        found = runs({"reference": truth, "xnnpack": other}, classifying=frozenset())
+        check = judged(found)[1]
+        assert (check.status, check.limit, check.unit) == ("failed", 10, "dB")
+        assert "by at most 255 quanta; the SQNR is" in check.message
+
+
+def test_a_single_quantum_is_no_noise_of_an_output_that_is_all_but_zero() -> None:
+    zero = np.full_like(TRUTH, -128)  # the zero point
+    found = runs({"reference": zero, "xnnpack": zero + np.int8(1)}, classifying=frozenset())
+    assert judged(found)[1].status == "passed"
+    found = runs({"reference": zero, "xnnpack": zero + np.int8(2)}, classifying=frozenset())
+    assert judged(found)[1].status == "failed"
+
+
 def test_made_up_inputs_decide_nothing() -> None:
     found = runs({"reference": TRUTH, "xnnpack": changed()}, is_made_up=True)
     check = judged(found, Limits(runtime_argmax_share=0.0))[1]

@@ -141,8 +141,9 @@ class RuntimeResult(_Record):
     """The whole file on one kernel set against the truth, for one output.
 
     Shares are of samples (0 to 1). A sample differs where any value of its output does (floats:
-    by more than one quantum). `argmax_share` is `null` where there is no class to pick;
-    `max_quanta` is `null` where a result was not finite.
+    by more than one quantum). `argmax_share` is `null` where there is no class to pick; then
+    `sqnr_db` is the ratio of the truth's real numbers to what this kernel set changes, `null` if
+    it changes nothing. `max_quanta` is `null` where a result was not finite.
     """
 
     kernel_set: str
@@ -151,6 +152,7 @@ class RuntimeResult(_Record):
     differing_share: float
     max_quanta: float | None
     argmax_share: float | None
+    sqnr_db: float | None = None
 
 
 class Metric(_Record):

@@ -2,7 +2,7 @@
 
 The reference kernels and TensorFlow Lite Micro have to agree to the bit. XNNPACK and the
 optimised kernels choose their instructions by processor: they have to stay within the profile's
-limits for the runtime.
+limits for the runtime, and keep its SQNR where there is no class to compare.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tfgreen.verification.certificate import (
 from tfgreen.verification.labels import quanta
 from tfgreen.verification.metrics import classes, is_classification
 from tfgreen.verification.quanta import finite_range, float_quantum, quantum_of
+from tfgreen.verification.sqnr import is_noisy, output_sqnr_db
 
 BIT_EXACT_KERNEL_SETS = frozenset({"reference", "micro"})
 
@@ -73,9 +74,9 @@ def _replay_one(
     steps = np.stack([_steps(model, i, outcome.outputs[i], a) for i, a in enumerate(expected)])
     if kernel_set in BIT_EXACT_KERNEL_SETS:
         return _exact(kernel_set, steps)
-    return _within_limits(
-        kernel_set, steps, _class_changes(model, outcome.outputs, expected), limits
-    )
+    changes = _class_changes(model, outcome.outputs, expected)
+    noisy = _noisy_sqnr_db(model, outcome.outputs, expected, steps, limits)
+    return _within_limits(kernel_set, steps, changes, noisy, limits)
 
 
 def _steps(model: TfliteModel, position: int, given: np.ndarray, golden: np.ndarray) -> np.ndarray:
@@ -100,6 +101,19 @@ def _class_changes(model: TfliteModel, given: Answers, golden: Answers) -> float
     return max(shares, default=None)
 
 
+def _noisy_sqnr_db(
+    model: TfliteModel, given: Answers, golden: Answers, steps: np.ndarray, limits: Limits
+) -> float | None:
+    """Lowest SQNR of the outputs without classes that strayed too far; None if none did."""
+    noisy = []
+    for position, pair in enumerate(zip(golden, given, strict=True)):
+        if not is_classification(model, position, None):
+            sqnr_db = output_sqnr_db(model, position, *pair)
+            if sqnr_db is not None and is_noisy(sqnr_db, float(steps[position].max()), limits):
+                noisy.append(sqnr_db)
+    return min(noisy, default=None)
+
+
 def _exact(kernel_set: str, steps: np.ndarray) -> Check:
     """Float results may differ by a quantum, 1e-5 of their range: libraries round otherwise."""
     differing = (steps >= 1.0).any(axis=0)
@@ -113,7 +127,11 @@ def _exact(kernel_set: str, steps: np.ndarray) -> Check:
 
 
 def _within_limits(
-    kernel_set: str, steps: np.ndarray, class_changes: float | None, limits: Limits
+    kernel_set: str,
+    steps: np.ndarray,
+    class_changes: float | None,
+    noisy_sqnr_db: float | None,
+    limits: Limits,
 ) -> Check:
     differing, largest = int((steps >= 1.0).any(axis=0).sum()), float(steps.max())
     text = f"{differing} of {steps.shape[1]} golden vectors differ on {kernel_set}"
@@ -132,6 +150,10 @@ def _within_limits(
         too_far |= class_changes > limit
         text += f"; the class changes for {class_changes:.1%} (limit {limit:.1%})"
         facts = {"measured": class_changes, "limit": limit, "unit": "share of samples"}
+    if noisy_sqnr_db is not None:
+        too_far = True
+        text += f"; the SQNR is {noisy_sqnr_db:.1f} dB (at least {limits.sqnr_db:g})"
+        facts = {"measured": noisy_sqnr_db, "limit": limits.sqnr_db, "unit": "dB"}
     return _check(kernel_set, "failed" if too_far else "passed", f"{text}.", **facts)
 
 

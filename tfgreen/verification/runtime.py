@@ -1,7 +1,8 @@
 """The runtime gate: the whole file, end to end, on every kernel set against the truth.
 
 Rounding differences of single ops grow with depth and in a softmax, so that results here may lie
-many quanta apart although every kernel is sound. What counts is how many answers change.
+many quanta apart although every kernel is sound. What counts is how many answers change, and
+where there is no class to answer, how much of the truth's signal is left.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tfgreen.verification.labels import counted, quanta
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import classes, per_sample
 from tfgreen.verification.quanta import finite_range, float_quantum, quantum_of
+from tfgreen.verification.sqnr import is_noisy, output_sqnr_db
 
 Outputs = Mapping[str, Sequence[np.ndarray]]
 """Kernel set to one array per graph output, (calls, *tensor shape)."""
@@ -79,11 +81,13 @@ def _compare(
     quantum = quantum_of(model, model.outputs[position])
     steps = steps.reshape(len(steps), -1) / (quantum or float_quantum(*finite_range(truth)))
     largest = float(steps.max(initial=0.0)) if np.isfinite(steps).all() else None
-    argmax_share = None
+    argmax_share = sqnr_db = None
     if position in runs.classifying:
         zero = _decision_value(model, position)
         changed = classes(truth, zero) != classes(other, zero)
         argmax_share = float(np.mean(changed.reshape(len(changed), -1).any(axis=1)))
+    else:
+        sqnr_db = output_sqnr_db(model, position, truth, other)
     return RuntimeResult(
         kernel_set=name,
         output=model.output_names[position],
@@ -91,6 +95,7 @@ def _compare(
         differing_share=float(np.mean((steps > (0.5 if quantum else 1.0)).any(axis=1))),
         max_quanta=largest,
         argmax_share=argmax_share,
+        sqnr_db=sqnr_db,
     )
 
 
@@ -132,7 +137,8 @@ def _judge(result: RuntimeResult, limits: Limits, runs: EndToEnd, several: bool)
         if limits.runtime_quanta is not None:
             text += f" (limit {limits.runtime_quanta})"
             too_far = result.max_quanta > limits.runtime_quanta
-    measured, limit, unit = result.max_quanta, limits.runtime_quanta, "quanta"
+    facts: dict[str, Any]
+    facts = {"measured": result.max_quanta, "limit": limits.runtime_quanta, "unit": "quanta"}
     if result.argmax_share is not None:
         changed = round(result.argmax_share * result.samples)
         text += f"; the class changes for {changed:,} ({result.argmax_share:.1%}"
@@ -143,8 +149,11 @@ def _judge(result: RuntimeResult, limits: Limits, runs: EndToEnd, several: bool)
             "limit": limits.runtime_argmax_share,
             "unit": "share of samples",
         }
-    else:
-        facts = {"measured": measured, "limit": limit, "unit": unit}
+    elif result.sqnr_db is not None:
+        text += f"; the SQNR is {result.sqnr_db:.1f} dB (at least {limits.sqnr_db:g})"
+        if is_noisy(result.sqnr_db, result.max_quanta or 0.0, limits):
+            too_far = True
+            facts = {"measured": result.sqnr_db, "limit": limits.sqnr_db, "unit": "dB"}
     status: CheckStatus = "failed" if too_far else "passed"
     if too_far and runs.is_made_up:
         status = "warning"

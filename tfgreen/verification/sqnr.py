@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tfgreen.flatbuffer import Quantization
+from tfgreen.flatbuffer import Quantization, TfliteModel
+from tfgreen.profile import Limits
+from tfgreen.runtimes import dequantize
 
 SQNR_FLOOR_DB = -200.0
 """Told where the float model gives nothing but zeros and the file does not."""
@@ -52,6 +54,34 @@ class Power:
         if not self.signal:
             return SQNR_FLOOR_DB
         return max(SQNR_FLOOR_DB, 10 * math.log10(self.signal / self.noise))
+
+
+def output_sqnr_db(
+    model: TfliteModel, position: int, truth: np.ndarray, other: np.ndarray
+) -> float | None:
+    """The SQNR of an output on another kernel set, as real numbers, in dB; None without noise.
+
+    Args:
+        truth, other: Stored values of one shape; those that are not finite are left out.
+    """
+    quantization = model.tensors[model.outputs[position]].quantization
+    wanted, given = dequantize(truth, quantization), dequantize(other, quantization)
+    finite = np.isfinite(wanted) & np.isfinite(given)
+    power = Power()
+    power.add(wanted[finite], given[finite])
+    return power.sqnr_db
+
+
+def is_noisy(sqnr_db: float | None, max_quanta: float, limits: Limits) -> bool:
+    """Whether a kernel set strays too far from the truth, where there is no class to compare.
+
+    Steps that the kernels gate allows a single op are never too far: of an output that is all
+    but zero they are more than its signal.
+
+    >>> is_noisy(3.0, 255, Limits()), is_noisy(12.0, 40, Limits()), is_noisy(-200.0, 1, Limits())
+    (True, False, False)
+    """
+    return sqnr_db is not None and sqnr_db < limits.sqnr_db and max_quanta > limits.op_quanta
 
 
 def rounded_to(
