@@ -15,8 +15,12 @@ from typing import Any
 from tfgreen.errors import InvalidModelError, MissingDependencyError
 from tfgreen.inspection.sparsity import ZeroCount
 
-MOST_EXPANSION = 1000
-"""An archive member or an array may claim this many times the bytes of its file."""
+MOST_EXPANSION = 20
+"""An archive member or an array may claim this many times the bytes of its file.
+
+Keras stores weights uncompressed. Deflate makes at most a thousandth of anything, so that a bound
+near there would stop nothing.
+"""
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 _NO_LAYERS = ("optimizer", "metrics", "optimizer_weights")
