@@ -67,6 +67,17 @@ def test_the_suffix_does_not_matter(model_file: Callable[[str], Path], tmp_path:
     assert flavour_of(load_model(path)) == "keras3"
 
 
+def test_where_links_need_a_privilege_the_suffix_does_not_matter_either(
+    model_file: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    path = Path(shutil.copy(model_file("keras3"), tmp_path / "model.download"))
+    assert flavour_of(load_model(path)) == "keras3"
+
+
 def test_damaged_weights_are_one_sentence(
     model_file: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import warnings
@@ -175,14 +176,20 @@ def _told_by_keras(source: ModelSource, load: Callable[[], Any]) -> Any:
 
 @contextmanager
 def _right_suffix(source: ModelSource) -> Iterator[Path]:
-    """Keras chooses its reader by the file's name; a link gives it the right one."""
+    """Keras chooses its reader by the file's name; a link gives it the right one.
+
+    Where links need a privilege, as on Windows, a copy does.
+    """
     suffix = _SUFFIXES[source.kind]
     if source.path.suffix == suffix:
         yield source.path
         return
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
         link = Path(folder) / f"model{suffix}"
-        link.symlink_to(source.path.resolve())
+        try:
+            link.symlink_to(source.path.resolve())
+        except OSError:
+            shutil.copyfile(source.path, link)
         yield link
 
 
