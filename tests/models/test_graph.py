@@ -186,19 +186,16 @@ def test_classes_beside_a_graph_are_refused_but_never_needed(
     )
 
 
-def test_the_graph_is_written_where_the_caller_says_and_else_removed(
+def test_the_folder_of_the_graph_goes_with_it(
     model_file: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "given").mkdir()
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    open_for_conversion(model_file("keras3"), workspace=tmp_path / "given")
-    assert len([*(tmp_path / "given").iterdir()]) == 1
-    convertible = open_for_conversion(model_file("keras3"))
-    assert len([*(tmp_path / "temporary").iterdir()]) == 1
+    path = model_file("keras3")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    convertible = open_for_conversion(path)
+    assert len([*tmp_path.glob("tfgreen-*")]) == 1
     del convertible
     gc.collect()
-    assert not [*(tmp_path / "temporary").iterdir()]
+    assert not [*tmp_path.glob("tfgreen-*")]
 
 
 def test_another_backend_is_refused(

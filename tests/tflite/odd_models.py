@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 
@@ -16,6 +17,16 @@ def random_at_inference() -> Any:
 
     inputs = keras.Input((4,), name="x")
     return keras.Model(inputs, Noise(name="noise")(inputs))
+
+
+def aborts_the_converter() -> Any:
+    """The process ends when the graph has been written and is converted."""
+    import keras
+    import tensorflow as tf
+
+    tf.lite.TFLiteConverter.from_saved_model = lambda *arguments, **options: os.abort()
+    inputs = keras.Input((4,), name="x")
+    return keras.Model(inputs, keras.layers.Dense(2, name="y")(inputs))
 
 
 def needs_flex() -> Any:

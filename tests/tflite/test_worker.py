@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,6 +61,16 @@ def test_a_model_that_is_random_at_inference_is_refused() -> None:
         convert_float(f"{ODD_MODELS}random_at_inference")
     assert re.search(r"output '\w+' is off by [\d.]+ of its largest", str(told.value))
     assert "may be random at inference" in str(told.value)
+
+
+def test_a_converter_that_crashes_leaves_no_folder_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what was read from the environment before
+    with pytest.raises(ConversionError, match="was killed by signal 6"):
+        convert_float(f"{ODD_MODELS}aborts_the_converter")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif("sys.platform == 'win32'", reason="no limit of address space there")

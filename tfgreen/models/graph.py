@@ -64,12 +64,11 @@ def open_for_conversion(
     custom_objects: CustomObjects = None,
     allow_unsafe: bool = False,
     batch: int = 1,
-    workspace: Path | None = None,
 ) -> Convertible:
     """Open a model for conversion with a fixed batch. For a process of its own.
 
-    workspace: where to write the graph; the caller removes it. By default a temporary folder that
-        goes with the object, but stays if the converter takes the process down.
+    The graph is written to a temporary folder that goes with the object; should the converter take
+    the process down, it is left to whoever set this process' TMPDIR.
 
     Raises whatever loading raises (see `tfgreen.models.loading.load_model`), and
     UnsupportedModelError for inputs without a fixed shape and for .tflite files that are
@@ -83,10 +82,10 @@ def open_for_conversion(
         # Its graph alone runs: no class of the Keras metadata beside it is ever looked up.
         objects = resolve_custom_objects(custom_objects)
         scan(source, custom_objects=objects, allow_unsafe=allow_unsafe)
-        return _graph_of(serve_saved_model(source.path, batch), workspace)
+        return _graph_of(serve_saved_model(source.path, batch))
     model = load_source(source, custom_objects, allow_unsafe)
     _require_tensorflow(model)
-    return _open_model(model, batch, workspace)
+    return _open_model(model, batch)
 
 
 def _require_tensorflow(model: Any) -> None:
@@ -102,7 +101,7 @@ def _require_tensorflow(model: Any) -> None:
         )
 
 
-def _open_model(model: Any, batch: int, workspace: Path | None) -> Convertible:
+def _open_model(model: Any, batch: int) -> Convertible:
     stripped: tuple[str, ...] = ()
     if flavour_of(model) == "keras2":
         from tfgreen.models import keras2
@@ -112,7 +111,7 @@ def _open_model(model: Any, batch: int, workspace: Path | None) -> Convertible:
     original = serve_model(model, batch)
     unrolled, looped = rewrites.unroll_recurrent_layers(model)
     if not unrolled:
-        return _graph_of(original, workspace, done, looped)
+        return _graph_of(original, done, looped)
     serving = serve_model(model, batch)
     if not _are_equal(serving, original):
         raise ConversionError(
@@ -120,17 +119,14 @@ def _open_model(model: Any, batch: int, workspace: Path | None) -> Convertible:
             "unrolled, and int8 conversion of a loop fails. Build them with unroll=True and train "
             "again, or use convolutions."
         )
-    return _graph_of(serving, workspace, (*done, *unrolled), looped)
+    return _graph_of(serving, (*done, *unrolled), looped)
 
 
 def _graph_of(
-    serving: Serving,
-    workspace: Path | None,
-    done: tuple[str, ...] = (),
-    notes: tuple[str, ...] = (),
+    serving: Serving, done: tuple[str, ...] = (), notes: tuple[str, ...] = ()
 ) -> Convertible:
     """Write the SavedModel, rewrite it, and see that the outputs stay the same."""
-    folder = Path(tempfile.mkdtemp(prefix="tfgreen-", dir=workspace)) / "graph"
+    folder = Path(tempfile.mkdtemp(prefix="tfgreen-")) / "graph"
     serving.save(folder)
     rewritten = _without_islands(folder)
     if rewritten and not _are_equal(serve_saved_model(folder, serving.batch), serving):
@@ -147,8 +143,7 @@ def _graph_of(
         serving=serving,
         folder=folder,
     )
-    if workspace is None:
-        weakref.finalize(graph, shutil.rmtree, folder.parent, ignore_errors=True)
+    weakref.finalize(graph, shutil.rmtree, folder.parent, ignore_errors=True)
     return graph
 
 

@@ -41,7 +41,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(),
+                env=_environment(self._folder),
             )
             try:
                 while (code := process.poll()) is None and time.monotonic() < deadline:
@@ -77,10 +77,14 @@ class Child:
                 on_progress(record["step"], record["done"], record["of"])
 
 
-def _environment() -> dict[str, str]:
-    """One thread for NumPy: sums in one order, whatever the machine, give the same bytes."""
+def _environment(folder: Path) -> dict[str, str]:
+    """One thread for NumPy: sums in one order, whatever the machine, give the same bytes.
+
+    Temporary files go into the folder of the exchange, and with it, also after a crash.
+    """
     return {
         **environment_of_children(),
+        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)),
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
