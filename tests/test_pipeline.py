@@ -218,7 +218,11 @@ def test_a_failed_gate_raises_with_the_bundle_and_all_failures(
 def test_without_any_data_where_none_is_needed(autoencoder: FloatFile) -> None:
     """The gates run on made-up inputs, and say so; there is nothing for golden vectors."""
     bundle = export(autoencoder.path, profile="mobile-dynamic-int8")
-    assert bundle.certificate.gate("fidelity").status == "skipped"
+    fidelity = bundle.certificate.gate("fidelity")
+    assert [check.name for check in fidelity.checks] == ["samples", "sqnr", "layers"]
+    assert fidelity.checks[0].status == "warning" and "made up" in fidelity.checks[0].message
+    assert fidelity.status == "passed" and bundle.certificate.sqnr_db > 10
+    assert bundle.certificate.agreement is None and not bundle.certificate.metrics
     assert bundle.certificate.samples.origin == "random"
     assert len(bundle.golden) == 0 and bundle.calibration_sha256 is None
 

@@ -92,6 +92,37 @@ def test_without_samples_inputs_are_made_up() -> None:
     assert any("made up" in note for note in certificate.notes)
 
 
+def spoiled(content: bytes, bias: float) -> bytes:
+    """A float classifier with another bias throughout."""
+    root = tiny_models.unpack(content)
+    buffer = root.buffers[root.subgraphs[0].tensors[2].buffer]
+    buffer.data = np.frombuffer(np.full(4, bias, np.float32).tobytes(), np.uint8)
+    return tiny_models.pack(root)
+
+
+@pytest.mark.parametrize(
+    ("file", "float_content", "status"),
+    [
+        (FLOAT, FLOAT, "passed"),
+        (spoiled(FLOAT, 9.0), FLOAT, "failed"),
+        (FLOAT, spoiled(FLOAT, np.nan), "skipped"),
+        (spoiled(FLOAT, np.nan), FLOAT, "failed"),
+    ],
+)
+def test_without_samples_a_file_with_float_activations_is_judged_on_made_up_ones(
+    file: bytes, float_content: bytes, status: str
+) -> None:
+    profile = load_profile("mobile-float16")
+    certificate = certify(file, profile, float_content=float_content, sample_limit=8)
+    gate = certificate.gate("fidelity")
+    assert gate.status == status and "made up" in gate.checks[0].message
+    assert certificate.agreement is None, "which says nothing on noise"
+    if status == "passed":
+        assert [(c.name, c.status) for c in gate.checks][:2] == [
+            ("samples", "warning"), ("sqnr", "passed"),
+        ]  # fmt: skip
+
+
 def test_metrics_on_all_kernel_sets() -> None:
     labelled = samples(60, labelled=True)
     certificate = judge(samples=labelled, metric_samples=labelled)
@@ -175,10 +206,7 @@ def test_another_float_model_fails_fidelity() -> None:
 
 
 def test_a_float_model_that_gives_nan() -> None:
-    root = tiny_models.unpack(FLOAT)
-    bias = root.buffers[root.subgraphs[0].tensors[2].buffer]
-    bias.data = np.frombuffer(np.full(4, np.nan, np.float32).tobytes(), np.uint8)
-    certificate = judge(float_content=tiny_models.pack(root))
+    certificate = judge(float_content=spoiled(FLOAT, np.nan))
     messages = [check.message for check in certificate.gate("fidelity").checks]
     assert "The tensor 'logits' has values that are not finite." in messages
     assert "The output 'scores' has values that are not finite (NaN or infinite)." in messages

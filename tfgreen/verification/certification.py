@@ -29,6 +29,7 @@ from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
 from tfgreen.verification.structure import check_structure
 from tfgreen.verification.workload import Workload, batch_of
 
+_ON_NOISE = "The samples are made up: give evaluation data to have the file compared with it."
 _DISTRIBUTIONS = ("tfgreen", "ai-edge-litert", "numpy")
 
 
@@ -52,7 +53,8 @@ def certify(
         profile: What its target accepts and promises.
         float_content: The float .tflite of the same model; without it fidelity is skipped.
         samples: Float inputs by name, as the float model takes them. Without them (and without
-            `metric_samples`) the inputs are made up from a fixed seed, and fidelity is skipped.
+            `metric_samples`) the inputs are made up from a fixed seed. Fidelity judges the SQNR
+            alone then, and nothing where activations were quantized for real data.
         metric_samples: Further samples, with labels if there are any: for agreement, the task's
             metric and the end-to-end runs. Of more than 2,000, evenly spaced ones; kernel sets
             without speed take fewer of large networks, and the certificate says how many.
@@ -82,7 +84,7 @@ def certify(
     lineup = Lineup.of(profile)
     workload = Workload.of(model, samples, metric_samples, sample_limit)
     labels = _labels_by_position(model, workload)
-    compared = _comparable(model, float_model, workload)
+    compared = _comparable(model, float_model, workload, profile)
     evidence = gather(
         model,
         float_model if isinstance(compared, tuple) else None,
@@ -97,12 +99,15 @@ def certify(
 
 
 def _comparable(
-    model: TfliteModel, float_model: TfliteModel | None, workload: Workload
+    model: TfliteModel,
+    float_model: TfliteModel | None,
+    workload: Workload,
+    profile: ExportProfile,
 ) -> tuple[int, ...] | GateResult:
     """The float model's outputs in the file's order, or the gate that says why there are none."""
     if float_model is None:
         return fidelity.skipped("There is no float model to compare with.")
-    if workload.is_made_up:
+    if workload.samples is None or (workload.is_made_up and profile.needs_calibration):
         return fidelity.skipped("There are no samples on which to compare with the float model.")
     try:
         return fidelity.paired_outputs(model, float_model)
@@ -203,17 +208,24 @@ class _Certification:
             return answers, (), ()
         trial, limits = self._evidence.layers, self._profile.limits
         layers = trial.results() if trial else ()
-        not_finite = tuple(trial.not_finite()) if trial else ()
+        made_up = self._workload.is_made_up
+        not_finite = tuple(trial.not_finite()) if trial and not made_up else ()
         return (
-            fidelity.judge_fidelity(self._model, self._lineup, limits, answers, layers, not_finite),
+            fidelity.judge_fidelity(
+                self._model, self._lineup, limits, answers, layers, not_finite, made_up
+            ),
             fidelity.compare_outputs(self._model, self._lineup, answers),
             fidelity.measure_metrics(self._model, self._lineup, answers),
         )
 
     def _answers(self, order: tuple[int, ...]) -> fidelity.Answers | GateResult:
         evidence, truth = self._evidence, self._lineup.truth
+        made_up = self._workload.is_made_up
         if evidence.float_outputs is None or self._float_model is None:
-            return fidelity.failed(f"The float model did not run: {evidence.float_problem}")
+            text = f"The float model did not run: {evidence.float_problem}"
+            return fidelity.skipped(f"{text} {_ON_NOISE}") if made_up else fidelity.failed(text)
+        if made_up and not all(np.isfinite(array).all() for array in evidence.float_outputs):
+            return fidelity.skipped(f"The float model gives NaN or infinity. {_ON_NOISE}")
         if truth not in evidence.outputs:
             return fidelity.failed(f"The file did not run on the truth '{truth}'.")
         outputs = {name: self._real(arrays) for name, arrays in evidence.outputs.items()}
@@ -234,7 +246,7 @@ class _Certification:
             ),
             labels=self._labels,
             labelled_from=self._workload.labelled_from,
-            classifying=self._classifying,
+            classifying=frozenset() if made_up else self._classifying,
         )
 
     def _real(self, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -73,7 +73,7 @@ def gather(
     limits: Limits,
     executor: Executor,
 ) -> Evidence:
-    """Run all there is to run. `float_model` needs a workload that is not made up."""
+    """Run all there is to run. `float_model` needs a workload that has `samples`."""
     return _Gathering(model, float_model, lineup, workload, limits, executor).evidence()
 
 

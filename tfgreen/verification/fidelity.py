@@ -24,6 +24,10 @@ from tfgreen.verification.labels import tensor_label
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.sqnr import Power
 
+_MADE_UP = (
+    "The samples are made up from a fixed seed: only the SQNR is judged. Give evaluation data to "
+    "have the answers judged too."
+)
 _ROUNDING = 1e-12  # so that a drop of exactly the limit passes
 
 
@@ -82,12 +86,15 @@ def judge_fidelity(
     answers: Answers,
     layers: tuple[LayerFidelity, ...],
     not_finite: Sequence[str] = (),
+    is_made_up: bool = False,
 ) -> GateResult:
     """Hold every output against the limits, and name the layer that loses most.
 
     `not_finite` are the names of tensors with a NaN or an infinity, here or in the float model.
+    Samples that are made up are told.
     """
-    checks = [
+    checks = [_check("samples", "warning", _MADE_UP)] if is_made_up else []
+    checks += [
         _check("layers", "failed", f"The tensor '{name}' has values that are not finite.")
         for name in not_finite
     ]

@@ -11,8 +11,10 @@ import numpy as np
 from tfgreen.data import Samples
 from tfgreen.errors import InvalidDataError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.runtimes import quantize_inputs
+from tfgreen.runtimes import dequantize, quantize_inputs
 from tfgreen.verification.certificate import SampleFacts
+from tfgreen.verification.metrics import per_sample
+from tfgreen.verification.quanta import is_exact
 
 METRIC_SAMPLE_LIMIT = 2000
 """Most samples for metrics, agreement and the end-to-end runs; of more, evenly spaced ones."""
@@ -28,7 +30,8 @@ class Workload:
         inputs: One (calls, *tensor shape) array per graph input, in the dtypes of the file.
         probed_calls: How many of the first calls also show their intermediates.
         batch: Samples in one call; there are calls * batch samples.
-        samples: The same samples as float inputs by name; None if they were made up.
+        samples: The same samples as float inputs by name; None if they were made up for a file
+            with an input that does not count samples.
         labels: By output name or "y": labels of the samples from number `labelled_from` on.
         facts: Of the probed samples.
         metric_facts: Of the labelled (or further) samples; None if there are none.
@@ -64,7 +67,8 @@ class Workload:
             calls = probed // batch
             inputs = random_inputs(model, calls)
             made_up = SampleFacts(count=probed, sha256=_hash(inputs), origin="random")
-            return cls(inputs, calls, batch, None, 0, made_up, None)
+            real = _real_samples(model, inputs, batch)
+            return cls(inputs, calls, batch, real, 0, made_up, None)
         rows = _rows(len(samples), probed, batch)
         probe = samples.take(rows)
         everything, labelled_from = probe, 0
@@ -96,7 +100,21 @@ class Workload:
     @property
     def is_made_up(self) -> bool:
         """Whether the inputs come from a seed and not from the model's data."""
-        return self.samples is None
+        return self.facts.origin == "random"
+
+
+def _real_samples(model: TfliteModel, inputs: tuple[np.ndarray, ...], batch: int) -> Samples | None:
+    """Made-up inputs as the float model takes them."""
+    if any(array.ndim < 2 or array.shape[1] != batch for array in inputs):
+        return None
+    named = zip(model.input_names, model.inputs, inputs, strict=True)
+    real = {
+        name: array
+        if is_exact(model, index)
+        else dequantize(array, model.tensors[index].quantization)
+        for name, index, array in named
+    }
+    return Samples({k: per_sample(v, batch) for k, v in real.items()}, source="a fixed seed")
 
 
 def _facts(samples: Samples) -> SampleFacts:
