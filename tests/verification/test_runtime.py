@@ -115,12 +115,20 @@ def test_the_truth_has_to_run() -> None:
         ("unregistered", "warning"),
         ("failed", "warning"),
         ("crashed", "failed"),
-        ("timed-out", "failed"),
+        ("timed-out", "warning"),
     ],
 )
 def test_others_may_refuse_but_not_die(status: str, expected: str) -> None:
     found = runs({"reference": TRUTH}, problems={"xnnpack": (status, "Why.")})
     assert [c.status for c in judged(found)] == ["passed", expected]
+
+
+@pytest.mark.parametrize(("name", "status"), [("reference", "failed"), ("xnnpack", "warning")])
+def test_too_little_time_names_the_way_out(name: str, status: str) -> None:
+    outputs = {"reference": TRUTH, "xnnpack": TRUTH}
+    del outputs[name]
+    check = judged(runs(outputs, problems={name: ("timed-out", "No answer within 600 s.")}))[-1]
+    assert check.status == status and "--samples" in check.message
 
 
 def test_a_single_score_changes_at_one_half() -> None:

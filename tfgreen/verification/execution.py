@@ -12,6 +12,9 @@ OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how many tasks are done, and how many there are."""
 
 TASK_TIMEOUT_SECONDS = 600.0
+FEWER_SAMPLES = "Fewer samples take less time: --samples (sample_limit= of certify)"
+"""What to do where a task took longer."""
+
 _PROCESSES = 2
 _POLL_SECONDS = 0.2
 

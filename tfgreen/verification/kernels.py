@@ -10,6 +10,7 @@ import numpy as np
 from tfgreen.flatbuffer import TfliteModel, with_outputs
 from tfgreen.runtimes import Outcome, Task
 from tfgreen.verification.certificate import Check, CheckStatus, GateResult, KernelResult
+from tfgreen.verification.execution import FEWER_SAMPLES
 from tfgreen.verification.folding import constant_ops, fold
 from tfgreen.verification.labels import counted, quanta
 from tfgreen.verification.lineup import Lineup
@@ -19,7 +20,7 @@ SHOWS_NO_CONSTANTS = "xnnpack"
 """It takes constants in while it loads, and refuses a file that computes nothing else."""
 
 _MOST_NAMED = 10
-_FORGIVEN = frozenset({"known-bad", "unregistered", "failed"})  # unless the set is the truth
+_FORGIVEN = frozenset({"known-bad", "unregistered", "failed", "timed-out"})  # but of the truth
 
 Values = Mapping[int, np.ndarray]
 """Activations by tensor index, each of shape (calls, *tensor shape)."""
@@ -198,6 +199,8 @@ def _problem(trial: OpTrial, result: KernelResult, is_truth: bool, op_quanta: in
     else:
         entry = trial.known_bad(result.kernel_set)
         text = f"{detail}{f'; known: it {entry.told}' if entry else ''}"
+        if result.status == "timed-out":
+            text += f". {FEWER_SAMPLES}"
     status = _status(result.status, is_truth)
     return _check(f"op-{result.status}", status, f"{text}.", **facts)
 

@@ -16,6 +16,7 @@ import numpy as np
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import Limits
 from tfgreen.verification.certificate import Check, CheckStatus, GateResult, RuntimeResult
+from tfgreen.verification.execution import FEWER_SAMPLES
 from tfgreen.verification.labels import counted, quanta
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import classes, per_sample
@@ -112,9 +113,11 @@ def _who_ran(lineup: Lineup, runs: EndToEnd) -> Iterator[Check]:
         is_truth = name == lineup.truth
         if name in runs.problems:
             status, message = runs.problems[name]
-            deadly = is_truth or status in ("crashed", "timed-out")
+            deadly = is_truth or status == "crashed"
             role = "The truth" if is_truth else "The kernel set"
             text = f"{role} '{name}' did not run the file: {message}"
+            if status == "timed-out":
+                text += f" {FEWER_SAMPLES}."
             yield _check("file-runs", "failed" if deadly else "warning", text, kernel_set=name)
         elif is_truth:
             samples = len(runs.outputs[name][0]) * runs.batch if runs.outputs[name] else 0
