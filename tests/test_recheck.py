@@ -262,11 +262,12 @@ def test_the_profile_that_fits_a_file(content: bytes, name: str, io: tuple[str, 
     assert (profile.input_type, profile.output_type) == io
 
 
-def test_a_float_file_is_held_against_the_default_profile(tmp_path: Path) -> None:
+def test_a_float_file_is_held_against_no_profile_but_a_named_one(tmp_path: Path) -> None:
     path = tmp_path / "float.tflite"
     path.write_bytes(weights_of("float32"))
-    certificate = verify(path)
-    assert certificate.profile == "mobile-int8" and not certificate.passed
+    with pytest.raises(UsageError, match="not quantized.*--profile"):
+        verify(path)
+    certificate = verify(path, profile="mobile-int8")
     assert certificate.gate("structure").status == "failed"
 
 

@@ -14,6 +14,7 @@ from tfgreen.bundle import Bundle
 from tfgreen.data import Samples, audit_evaluation, read_samples, refuse_errors
 from tfgreen.errors import MissingPathError, UsageError
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.flatbuffer.facts import FLOAT_DTYPES
 from tfgreen.pipeline import SAMPLES, float_file, require_batch
 from tfgreen.profile import BoundaryType, ExportProfile, load_profile
 from tfgreen.signature import InputSpec
@@ -51,7 +52,8 @@ def verify(
             file's dtypes.
         samples: how many samples the gates run.
 
-    Raises IntegrityError when a file of the bundle is not the one that was written.
+    Raises IntegrityError when a file of the bundle is not the one that was written, and
+    UsageError for a float file without a profile.
 
     Returns the certificate; a failed gate is in it, not raised.
     """
@@ -97,7 +99,10 @@ def _rules(
 
 
 def profile_for(model: TfliteModel) -> ExportProfile:
-    """The bundled profile that fits a file's dtypes, with the file's own boundary and batch."""
+    """The bundled profile that fits a file's dtypes, with the file's own boundary and batch.
+
+    Raises UsageError for a file in which nothing is quantized: no profile promises floats.
+    """
     activations = {model.tensors[i].dtype for op in model.ops for i in op.outputs}
     weights = {tensor.dtype for tensor in model.tensors if tensor.is_constant}
     if "int16" in activations:
@@ -110,6 +115,11 @@ def profile_for(model: TfliteModel) -> ExportProfile:
         name = "mobile-dynamic-int8"
     elif "float16" in weights:
         name = "mobile-float16"
+    elif activations & FLOAT_DTYPES and not any(t.quantization for t in model.tensors):
+        raise UsageError(
+            "The file is not quantized, so that no profile follows from it. Name the one that it "
+            "should keep to, as profile='mobile-float16' (--profile mobile-float16)."
+        )
     else:
         name = "mobile-int8"
     return _with_own_boundary(load_profile(name), model)
