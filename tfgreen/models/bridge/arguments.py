@@ -56,11 +56,8 @@ def decoded(plain: Any, tensors: Sequence[Any]) -> Any:
         return Ellipsis
     if kind == "dict":
         return {key: decoded(part, tensors) for key, part in value.items()}
-    return {"tuple": tuple, "slice": _slice}[kind](decoded(part, tensors) for part in value)
-
-
-def _slice(parts: Any) -> slice:
-    return slice(*parts)
+    parts = [decoded(part, tensors) for part in value]
+    return slice(*parts) if kind == "slice" else tuple(parts)
 
 
 def _encoded_array(value: Any, owner: str) -> Any:

@@ -7,6 +7,7 @@ value that Keras 3 gives it by default, and refused by name otherwise.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,6 +35,10 @@ _WITHOUT_EFFECT = frozenset(
 )
 
 
+# As good as not given, where the class has no such parameter.
+_NEUTRAL = (None, False, "channels_last")
+
+
 def twin_config(layer: Any, keras2_class: type) -> dict[str, Any]:
     """The keyword arguments that make the twin of a Keras 3 layer.
 
@@ -45,18 +50,25 @@ def twin_config(layer: Any, keras2_class: type) -> dict[str, Any]:
         accepted |= {"zero_output_for_mask"}
     defaults = parameters(type(layer))
     config: dict[str, Any] = {}
-    for key, value in layer.get_config().items():
+    for key, value in plain_config(layer).items():
         if key == "dtype":
             config[key] = policy_name(layer)
         elif key in accepted:
             config[key] = _translated(key, value, layer)
-        elif key not in _WITHOUT_EFFECT and value and value != defaults.get(key):
+        elif key not in _WITHOUT_EFFECT and value not in _NEUTRAL and value != defaults.get(key):
             raise UnsupportedModelError(
                 f"{type(layer).__name__} '{layer.name}' has {key}={value!r}, which tf_keras's "
                 f"{keras2_class.__name__} does not have. Set it back to "
                 f"{defaults.get(key)!r}, or register a twin of your own with tg.register_twin."
             )
     return config
+
+
+def plain_config(layer: Any) -> dict[str, Any]:
+    """A layer's config; Keras warns of the lambdas in it, which are not taken from there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*includes a `lambda`")
+        return dict(layer.get_config())
 
 
 def policy_name(layer: Any) -> str:

@@ -19,7 +19,6 @@ from tfgreen.errors import UnsupportedModelError
 from tfgreen.models.bridge.arguments import decoded
 from tfgreen.models.keras2 import tf_keras
 
-_layers = tf_keras().layers
 _registered = tf_keras().saving.register_keras_serializable(package="tfgreen")
 
 _remembered: dict[str, Any] = {}
@@ -63,7 +62,7 @@ def remembered_class(key: str) -> Any:
 
 
 @_registered
-class Keras3Operation(_layers.Layer):  # type: ignore[misc]
+class Keras3Operation(tf_keras().layers.Layer):  # type: ignore[misc]
     """One op of a Keras 3 graph, such as `keras.ops.matmul(x, y)`; it has no weights.
 
     operation: the key of its class, with its `configuration`.
@@ -79,7 +78,7 @@ class Keras3Operation(_layers.Layer):  # type: ignore[misc]
             "configuration": dict(configuration),
             "arguments": arguments,
         }
-        vars(self)["_hosted"] = remembered_class(operation).from_config(dict(configuration))
+        self.__dict__["_hosted"] = remembered_class(operation).from_config(dict(configuration))
         self._autocast = False
 
     def call(self, inputs: Any) -> Any:
@@ -100,7 +99,7 @@ class Keras3Operation(_layers.Layer):  # type: ignore[misc]
 
 
 @_registered
-class Keras3Layer(_layers.Layer):  # type: ignore[misc]
+class Keras3Layer(tf_keras().layers.Layer):  # type: ignore[misc]
     """A layer of Keras 3 with weights of tf_keras.
 
     layer: the key of its class, with its `configuration` and the `built_with` of its build config.
@@ -123,7 +122,7 @@ class Keras3Layer(_layers.Layer):  # type: ignore[misc]
         hosted = remembered_class(layer).from_config(dict(configuration))
         if not hosted.built and built_with is not None:
             hosted.build_from_config(built_with)
-        vars(self)["_hosted"] = hosted
+        self.__dict__["_hosted"] = hosted
         self._autocast = False
         self.supports_masking = hosted.supports_masking
         self._own = [self._twin_of(v) for v in hosted.variables]
@@ -137,6 +136,11 @@ class Keras3Layer(_layers.Layer):  # type: ignore[misc]
             initializer=tf_keras().initializers.Constant(0),
             experimental_autocast=False,
         )
+
+    @property
+    def hosted_kind(self) -> str:
+        """The name of the Keras 3 layer's class."""
+        return type(vars(self)["_hosted"]).__name__
 
     @property
     def hosted_weights(self) -> list[Any]:

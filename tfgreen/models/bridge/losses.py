@@ -62,7 +62,7 @@ def _native(loss: Any) -> Any:
 
 
 @tf_keras().saving.register_keras_serializable(package="tfgreen")
-class Keras3Loss(_losses.Loss):  # type: ignore[misc]
+class Keras3Loss(tf_keras().losses.Loss):  # type: ignore[misc]
     """A Keras 3 loss of a kind that tf_keras does not have; only this process can load it."""
 
     def __init__(self, hosted: str, name: str | None = None, reduction: str | None = None) -> None:

@@ -67,13 +67,13 @@ def _hosted(metric: Any) -> Any:
 
 
 @tf_keras().saving.register_keras_serializable(package="tfgreen")
-class Keras3Metric(_metrics.Metric):  # type: ignore[misc]
+class Keras3Metric(tf_keras().metrics.Metric):  # type: ignore[misc]
     """A Keras 3 metric of a kind that tf_keras does not have, with a state of its own."""
 
     def __init__(self, metric: str, configuration: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._names = {"metric": metric, "configuration": configuration}
-        vars(self)["_hosted"] = remembered_class(metric).from_config(dict(configuration))
+        self.__dict__["_hosted"] = remembered_class(metric).from_config(dict(configuration))
 
     @property
     def hosted(self) -> Any:

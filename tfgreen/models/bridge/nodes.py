@@ -7,10 +7,14 @@ propagates by itself. tf_keras adds its own of both, so `own_arguments` leaves t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
+
+from tfgreen.errors import UnsupportedModelError
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -20,6 +24,23 @@ def functional_of(model: Any) -> Any | None:
     if isinstance(model, keras.Sequential):
         return getattr(model, "_functional", None)
     return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def graph_of(model: Any) -> Any:
+    """The functional model whose graph it is; UnsupportedModelError for a model without one."""
+    functional = functional_of(model)
+    if functional is not None:
+        return functional
+    if isinstance(model, keras.Sequential):
+        raise UnsupportedModelError(
+            f"The model '{model.name}' was never built, so the shape of its input is unknown. "
+            "Give it an Input layer first, or call model.build(input_shape)."
+        )
+    raise UnsupportedModelError(
+        f"'{model.name}' is a subclassed model ({type(model).__name__}): its layers are called by "
+        "Python code and not by a graph that can be taken over to tf_keras. Write it with the "
+        "functional API: inputs = keras.Input(...), outputs = ..., keras.Model(inputs, outputs)."
+    )
 
 
 def own_arguments(node: Any) -> Arguments:
@@ -82,6 +103,14 @@ def filled(structure: Any, values: dict[int, Any]) -> Any:
 def tensors_in(structure: Any) -> list[Any]:
     """The symbolic tensors of a structure, in its flat order."""
     return [x for x in keras.tree.flatten(structure) if isinstance(x, keras.KerasTensor)]
+
+
+@contextmanager
+def without_mask_warnings() -> Iterator[None]:
+    """Keras has told the caller, when the model was built, which layers drop a mask."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Layer .* was passed an input with a mask")
+        yield
 
 
 def _has_mask(tensor: Any) -> bool:

@@ -36,19 +36,20 @@ def operation_twin(operation: Any, arguments: Arguments, name: str) -> tuple[Any
         made = rule(operation, args, name) if rule else None
         if made is not None:
             return made
+    return hosted_operation(operation, arguments, name)
+
+
+def hosted_operation(operation: Any, arguments: Arguments, name: str) -> tuple[Any, list[Any]]:
+    """The same for an op that runs as it is."""
     tensors: list[Any] = []
-    plain = encoded((args, kwargs), tensors, name)
-    return _hosted(operation, plain, name), tensors
-
-
-def _hosted(operation: Any, plain: Any, name: str) -> Any:
+    plain = encoded(arguments, tensors, name)
     try:
         configuration = operation.get_config()
         type(operation).from_config(dict(configuration))
         key = remember_class(type(operation))
     except (NotImplementedError, TypeError, ValueError):
         key, configuration = remember_object(operation), {}
-    return Keras3Operation(key, configuration, plain, name=name)
+    return Keras3Operation(key, configuration, plain, name=name), tensors
 
 
 def _merged(operation: Any, args: tuple[Any, ...], name: str) -> tuple[Any, list[Any]] | None:

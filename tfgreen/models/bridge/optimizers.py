@@ -78,7 +78,7 @@ def copy_state(source: Any, target: Any, places: Sequence[int]) -> None:
     """
     target.iterations.assign(int(np.asarray(source.iterations)))
     for name, values in vars(source).items():
-        others = getattr(target, name, None)
+        others: Any = getattr(target, name, None)
         if not _is_moments(values) or not _is_moments(others) or len(values) != len(places):
             continue
         for value, place in zip(values, places, strict=True):
@@ -143,7 +143,7 @@ def _loss_scaled(optimizer: Any) -> Any:
 
 
 @tf_keras().saving.register_keras_serializable(package="tfgreen")
-class Keras3Schedule(_schedules.LearningRateSchedule):  # type: ignore[misc]
+class Keras3Schedule(tf_keras().optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A learning-rate schedule of the caller's own; only this process can load it."""
 
     def __init__(self, hosted: str) -> None:

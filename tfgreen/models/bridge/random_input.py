@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfgreen.errors import UnsupportedModelError
+
 SAMPLES = 3
 _SEED = 0
 
@@ -24,14 +26,9 @@ def random_inputs(functional: Any) -> list[Any]:
     return [keras.ops.convert_to_tensor(_values(x, highest, random)) for x in functional.inputs]
 
 
-def nudged(inputs: list[Any]) -> list[Any]:
-    """The same inputs, each float moved by one rounding step."""
-    return [_one_step_up(x) if "float" in str(x.dtype) else x for x in inputs]
-
-
-def _one_step_up(tensor: Any) -> Any:
-    values = np.asarray(tensor)
-    return keras.ops.convert_to_tensor(np.nextafter(values, values.dtype.type(np.inf)))
+def nudged(inputs: list[Any], step: float) -> list[Any]:
+    """The same inputs, each float larger by a share of itself."""
+    return [x * (1 + step) if "float" in x.dtype.name else x for x in inputs]
 
 
 def _values(tensor: Any, highest: int, random: np.random.Generator) -> np.ndarray:
@@ -39,6 +36,11 @@ def _values(tensor: Any, highest: int, random: np.random.Generator) -> np.ndarra
     free = _FREE_SIZE.get(len(tensor.shape), 8)
     shape = (batch or SAMPLES, *(size or free for size in rest))
     dtype = keras.backend.standardize_dtype(tensor.dtype)
+    if dtype == "string":
+        raise UnsupportedModelError(
+            f"The input '{tensor._keras_history.operation.name}' is text, which no compressed "
+            "model can take. Look the words up in the data pipeline, and give the model numbers."
+        )
     if dtype == "bool":
         return random.integers(0, 2, shape).astype(bool)
     if "int" in dtype:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import keras
 
-from tfgreen.models.bridge.nodes import functional_of, own_arguments, run
+from tfgreen.models.bridge.configs import plain_config
+from tfgreen.models.bridge.nodes import functional_of, graph_of, own_arguments, run
 
 
 def rebuilt(model: Any) -> Any:
@@ -19,7 +21,7 @@ class _Rebuilding:
         self._made: dict[int, Any] = {}
 
     def model(self, model: Any) -> Any:
-        functional = functional_of(model)
+        functional = graph_of(model)
         if isinstance(model, keras.Sequential):
             (tensor,) = functional.inputs
             layers = [self._again(layer) for layer in model.layers]
@@ -50,7 +52,10 @@ class _Rebuilding:
                 name=operation.name,
                 dtype=operation.dtype_policy,
             )
-        return type(operation).from_config(operation.get_config())
+        config = plain_config(operation)
+        functions = {name: vars(operation).get(name) for name in config}
+        own = {name: f for name, f in functions.items() if isinstance(f, FunctionType)}
+        return type(operation).from_config({**config, **own})
 
 
 def _input(tensor: Any) -> Any:

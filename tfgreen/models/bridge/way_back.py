@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from tfgreen.models.bridge.comparison import compare_outputs
+from tfgreen.models.bridge.nodes import without_mask_warnings
 from tfgreen.models.bridge.rebuilding import rebuilt
 from tfgreen.models.bridge.returning import compile_back
 from tfgreen.models.bridge.weights import copy_values, paired_weights
@@ -20,9 +23,13 @@ def to_keras3(twin: Any, original: Any) -> Any:
     Raises UnsupportedModelError when the twin has no such layer, or one of other shapes: where
     normalizations were folded or layers quantized there is no way back.
     """
-    model = rebuilt(original)
-    copy_values(zip(original.weights, model.weights, strict=True))
-    copy_values((theirs, ours) for ours, theirs in paired_weights(model, twin))
-    compare_outputs(model, twin)
+    with without_mask_warnings():
+        model = rebuilt(original)
+        copy_values(zip(original.weights, model.weights, strict=True))
+        copy_values((theirs, ours) for ours, theirs in paired_weights(model, twin))
+        for layer in model._flatten_layers(include_self=False, recursive=True):
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()
+        compare_outputs(model, twin)
     compile_back(model, twin)
     return model

@@ -12,6 +12,27 @@ from tfgreen.errors import UnsupportedModelError
 Pairs = list[tuple[Any, Any]]
 
 
+def refuse_unequal_training(model: Any, twin: Any, pairs: Pairs) -> None:
+    """Raise UnsupportedModelError where the twin would train other weights, or train them apart.
+
+    pairs: as `paired_weights` gives them.
+    """
+    twins: dict[int, Any] = {}
+    trained = {id(w) for w in model.trainable_weights}
+    trained_there = {id(w) for w in twin.trainable_weights}
+    for ours, theirs in pairs:
+        if twins.setdefault(id(ours), theirs) is not theirs:
+            raise UnsupportedModelError(
+                f"The weight '{ours.path}' belongs to two layers, which tf_keras would train apart. "
+                "Call one layer twice instead of giving its weights to another."
+            )
+        if (id(ours) in trained) != (id(theirs) in trained_there):
+            raise UnsupportedModelError(
+                f"The weight '{ours.path}' is trainable on its own terms, not on its layer's. Set "
+                "`trainable` on the layer, which tf_keras takes over."
+            )
+
+
 def paired_weights(model: Any, twin: Any) -> Pairs:
     """Each weight of a Keras 3 model with the twin's.
 
