@@ -23,7 +23,7 @@ def refuse_unequal_training(model: Any, twin: Any, pairs: Pairs) -> None:
     for ours, theirs in pairs:
         if twins.setdefault(id(ours), theirs) is not theirs:
             raise UnsupportedModelError(
-                f"The weight '{ours.path}' belongs to two layers, which tf_keras would train apart. "
+                f"The weight '{ours.path}' belongs to two layers, which tf_keras trains apart. "
                 "Call one layer twice instead of giving its weights to another."
             )
         if (id(ours) in trained) != (id(theirs) in trained_there):
