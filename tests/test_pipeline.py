@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,11 @@ def test_a_bundle_says_where_it_comes_from(
     assert keyword_bundle.calibration_source.endswith(keyword_model.calibration.name)
     assert keyword_bundle.evaluation_source.endswith(keyword_model.evaluation.name)
     assert keyword_bundle.evaluation_sha256 != keyword_bundle.calibration_sha256
+    assert keyword_bundle.facts["model"] == {
+        "kind": "keras3",
+        "sha256": hashlib.sha256(keyword_model.path.read_bytes()).hexdigest(),
+        "keras_version": version("keras"),
+    }
     assert keyword_bundle.facts["float_error"] < 1e-5
     assert keyword_bundle.facts["data_findings"] == []
     model = TfliteModel.from_bytes(keyword_bundle.content)
@@ -121,6 +128,7 @@ def test_a_keras_model_object_is_exported_as_its_file_is(
     printed = capsys.readouterr().out
     assert printed.startswith("PASSED  mobile-int8")
     assert bundle.certificate.metric_samples is None, "judged on the calibration samples"
+    assert bundle.facts["model"] == keyword_bundle.facts["model"] | {"sha256": None}
     assert told[0] == "reading the data" and told[-1] == "golden vectors"
     assert list(tmp_path.iterdir()) == [], "nothing is left in the temporary folder"
     for old, new in zip(before, model.get_weights(), strict=True):

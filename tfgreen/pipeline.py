@@ -27,7 +27,7 @@ from tfgreen.data import (
 from tfgreen.errors import GateError, InvalidDataError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
-from tfgreen.models.loading import identify, save_for_worker
+from tfgreen.models.loading import ModelSource, identify, save_for_worker
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
 from tfgreen.reporting import certificate_summary
 from tfgreen.reporting.progress import live_progress
@@ -146,8 +146,10 @@ def make_bundle(
     tell = on_progress or (lambda step, done, of: None)
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
         place = _as_file(model, Path(folder) / "model", profile.batch)
+        source = identify(place)
+        origin = _model_facts(source, is_file=isinstance(model, str | Path))
         tell("reading the data", 0, 0)
-        data = _read_data(place, calibration, evaluate, profile, options)
+        data = _read_data(source, calibration, evaluate, profile, options)
         conversion = convert(
             place,
             profile,
@@ -172,7 +174,7 @@ def make_bundle(
         content=conversion.content,
         certificate=_with_origin(certificate, conversion, data),
         profile=profile,
-        facts={**conversion.facts, "data_findings": data.findings},
+        facts={"model": origin, **conversion.facts, "data_findings": data.findings},
         golden=_golden(conversion.content, judged, profile),
         calibration_sha256=data.calibration.sha256() if data.calibration else None,
         calibration_source=data.calibration.source if data.calibration else None,
@@ -213,8 +215,18 @@ def _as_file(model: Any, folder: Path, batch: int) -> str:
     return str(save_for_worker(model, folder, batch=batch))
 
 
+def _model_facts(source: ModelSource, *, is_file: bool) -> dict[str, str | None]:
+    """Which model it was; without a hash where it came as an object or from a function."""
+    sha256 = source.sha256 if is_file else ""
+    return {"kind": source.kind, "sha256": sha256 or None, "keras_version": source.keras_version}
+
+
 def _read_data(
-    model: str, calibration: Any, evaluate: Any, profile: ExportProfile, options: ExportOptions
+    source: ModelSource,
+    calibration: Any,
+    evaluate: Any,
+    profile: ExportProfile,
+    options: ExportOptions,
 ) -> _Data:
     """Both sets of samples, matched to the model's inputs and audited; wrong ones are refused."""
     if calibration is None and profile.needs_calibration:
@@ -222,7 +234,7 @@ def _read_data(
             f"Profile {profile.name} needs calibration samples and received none. Give some "
             "hundred samples of what the model will see (--calibration on the command line)."
         )
-    inputs, outputs = _signature(model, options.conversion)
+    inputs, outputs = _signature(source, options.conversion)
     chosen = None
     if calibration is not None:
         chosen = read_samples(calibration, inputs=inputs, outputs=outputs, limit=CALIBRATION_LIMIT)
@@ -250,12 +262,11 @@ def require_batch(samples: Samples, batch: int) -> None:
 
 
 def _signature(
-    model: str, options: ConversionOptions
+    source: ModelSource, options: ConversionOptions
 ) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
-    source = identify(model)
     if source.inputs is not None and source.outputs is not None:
         return source.inputs, source.outputs
-    return describe(model, options)
+    return describe(source.path, options)
 
 
 def _judge_by(

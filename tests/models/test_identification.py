@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,11 @@ def hdf5(path: Path, **attributes: str) -> Path:
 @pytest.mark.parametrize(("version", "kind"), [("3.15.1", "keras3"), ("2.21.0", "keras2")])
 def test_a_keras_file_tells_which_keras_wrote_it(tmp_path: Path, version: str, kind: str) -> None:
     path = keras_zip(tmp_path / "m.keras", version)
-    assert identify(path) == ModelSource(
+    source = identify(path)
+    assert source.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert source == ModelSource(
         kind=kind,  # type: ignore[arg-type]
         path=path,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         class_name="Sequential",
         keras_version=version,
         classes=("Dense", "InputLayer", "Sequential"),
@@ -111,6 +113,20 @@ def test_the_hash_of_a_folder_covers_every_file(saved_model: Path, tmp_path: Pat
     (copy / "assets").mkdir(exist_ok=True)
     (copy / "assets" / "words.txt").write_text("one")
     assert identify(copy).sha256 != identify(saved_model).sha256
+
+
+def test_a_model_is_hashed_once_and_only_when_asked(tmp_path: Path) -> None:
+    path = keras_zip(tmp_path / "m.keras")
+    source = identify(path)
+    content = path.read_bytes()
+    path.write_bytes(content + b"more")
+    assert source.sha256 == hashlib.sha256(content + b"more").hexdigest()
+    path.write_bytes(content)
+    assert source.sha256 == hashlib.sha256(content + b"more").hexdigest()
+    assert identify("my_models:build").sha256 == ""
+    path.unlink()
+    with pytest.raises(InvalidModelError, match="cannot be read: No such file"):
+        _ = replace(source).sha256
 
 
 @pytest.mark.parametrize("kind", ["keras3", "keras2", "keras2-h5"])

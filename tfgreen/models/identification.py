@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +38,6 @@ class ModelSource:
 
     kind: the container and the Keras that wrote it; "function" is `module:function`.
     path: the file or folder; for "function" the text as given.
-    sha256: of the file, or of a folder's names and contents; "" for "function".
     classes: every class that the config names, sorted.
     foreign: what of it would run code that does not come from Keras.
     inputs, outputs: where the file tells them for certain, else None.
@@ -45,7 +45,6 @@ class ModelSource:
 
     kind: Kind
     path: Path
-    sha256: str = ""
     class_name: str | None = None
     keras_version: str | None = None
     classes: tuple[str, ...] = ()
@@ -57,6 +56,16 @@ class ModelSource:
     def unsafe(self) -> tuple[str, ...]:
         """The foreign code in words."""
         return tuple(str(code) for code in self.foreign)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file, or of a folder's names and contents; "" for "function". Read when asked."""
+        if self.kind == "function":
+            return ""
+        try:
+            return _sha256(_files(self.path))
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
 
 
 def identify(model: str | Path) -> ModelSource:
@@ -76,9 +85,13 @@ def identify(model: str | Path) -> ModelSource:
     try:
         return _identify_folder(path) if path.is_dir() else _identify_file(path)
     except OSError as error:
-        raise InvalidModelError(
-            f"'{path}' cannot be read: {error.strerror or error}. Check its permissions."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InvalidModelError:
+    return InvalidModelError(
+        f"'{path}' cannot be read: {error.strerror or error}. Check its permissions."
+    )
 
 
 def _identify_folder(path: Path) -> ModelSource:
@@ -89,12 +102,9 @@ def _identify_folder(path: Path) -> ModelSource:
     scans = [scan_config(config) for config in facts.configs]
     classes = {name for scan in scans for name in scan.classes}
     foreign = dict.fromkeys((*facts.foreign, *(code for scan in scans for code in scan.foreign)))
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    named = [(str(file.relative_to(path).as_posix()), file) for file in files]
     return ModelSource(
         kind="saved-model",
         path=path,
-        sha256=_sha256(named),
         classes=tuple(sorted(classes)),
         foreign=tuple(foreign),
         inputs=facts.inputs,
@@ -205,7 +215,6 @@ def _keras_source(
     return ModelSource(
         kind=kind,
         path=path,
-        sha256=_sha256([("", path)]),
         class_name=str(config["class_name"]),
         keras_version=metadata.get("keras_version"),
         classes=scan.classes,
@@ -222,10 +231,17 @@ def _identify_tflite(path: Path) -> ModelSource:
     return ModelSource(
         kind="tflite",
         path=path,
-        sha256=_sha256([("", path)]),
         inputs=tuple(specs),
         outputs=model.output_names,
     )
+
+
+def _files(path: Path) -> list[tuple[str, Path]]:
+    """The files of a folder with their names in it, sorted; a file alone goes without a name."""
+    if not path.is_dir():
+        return [("", path)]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return [(file.relative_to(path).as_posix(), file) for file in files]
 
 
 def _sha256(files: Iterable[tuple[str, Path]]) -> str:
