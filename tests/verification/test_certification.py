@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from tests.tiny_models import OpSpec, TensorSpec, build
 from tfgreen.data import Samples
 from tfgreen.errors import InvalidDataError, InvalidModelError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.profile import load_profile
-from tfgreen.runtimes import Availability, availability
-from tfgreen.verification import Certificate, certify, evidence, lineup
+from tfgreen.profile import ExportProfile, load_profile
+from tfgreen.runtimes import Availability, Outcome, Task, availability
+from tfgreen.verification import Certificate, certify, evidence, execution, lineup
 
 FILE, FLOAT = tiny_models.int8_classifier(), tiny_models.float_classifier()
 INT8 = load_profile("mobile-int8")
@@ -167,6 +168,40 @@ def test_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts.runtime == whole.runtime
     assert [layer.tensor for layer in parts.layers] == [layer.tensor for layer in whole.layers]
     assert parts.sqnr_db == pytest.approx(whole.sqnr_db)
+
+
+@pytest.mark.parametrize("dying", [0, 1])
+def test_outputs_of_a_capture_that_died_are_not_held_against_others(
+    dying: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The truth shows its intermediates in portions; the rest of its outputs would not line up."""
+    run_tasks, captures = execution.run_tasks, []
+
+    def deadly(kernel_set: str, tasks: Sequence[Task], **options: Any) -> list[Outcome]:
+        outcomes = run_tasks(kernel_set, tasks, **options)
+        for position, task in enumerate(tasks):
+            if (task.capture, task.name, kernel_set) == ("all", "the file", "optimized"):
+                captures.append(task)
+                if len(captures) == dying + 1:
+                    outcomes[position] = Outcome("crashed", "It died.")
+        return outcomes
+
+    monkeypatch.setattr(execution, "run_tasks", deadly)
+    monkeypatch.setattr(evidence, "PORTION_BYTES", 600)
+    fields = load_profile("coral-edgetpu-int8").model_dump()
+    fields["kernel_sets"] = {"truth": "optimized", "compared": ("xnnpack",)}
+    labelled = samples(60, labelled=True)
+    certificate = certify(
+        FILE,
+        ExportProfile.model_validate(fields),
+        float_content=FLOAT,
+        samples=labelled,
+        metric_samples=labelled,
+        sample_limit=16,
+    )
+    failed = {(check.gate, check.name) for check in certificate.failed_checks}
+    assert failed >= {("kernels", "capture"), ("runtime", "file-runs"), ("fidelity", "float-model")}
+    assert not certificate.runtime and not certificate.metrics
 
 
 def test_a_wrong_file_fails_fidelity() -> None:

@@ -235,6 +235,8 @@ class _Gathering:
             outcome = self._executor.run_each("capturing", tasks)["optimized", "capture"]
         if not outcome.ok:
             trial.capture_problem = outcome.message
+            if trial.capture_set == self._showing:  # its outputs would begin with a gap
+                self._drop_outputs(trial.capture_set, outcome)
             return None
         if trial.capture_set == self._showing:
             self._captured_outputs.append(outcome.outputs)
@@ -248,8 +250,11 @@ class _Gathering:
             "the file."
         )
         if name in self._lineup.runs:
-            self._found.problems[name] = (outcome.status, outcome.message)
-            self._found.outputs.pop(name, None)
+            self._drop_outputs(name, outcome)
+
+    def _drop_outputs(self, name: str, outcome: Outcome) -> None:
+        self._found.problems[name] = (outcome.status, outcome.message)
+        self._found.outputs.pop(name, None)
 
     def _run_ops(self, values: Values) -> None:
         trial = self._found.kernels
