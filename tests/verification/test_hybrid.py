@@ -10,6 +10,7 @@ from tests.tiny_models import OpSpec, TensorSpec, build
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.runtimes import Task, run_tasks
 from tfgreen.verification.hybrid import hybrid_quantum, is_hybrid
+from tfgreen.verification.op_trial import OpTrial
 
 
 def dense(weights: np.ndarray, scale: float) -> TfliteModel:
@@ -57,3 +58,15 @@ def test_kernel_sets_stay_within_one_quantum_though_far_beyond_float_rounding() 
     assert quantum is not None
     assert 0.1 < apart / quantum < 1
     assert apart / np.ptp(results["optimized"]) > 50e-5
+
+
+def test_the_largest_portion_sets_the_quantum() -> None:
+    """As the whole would: inputs up to 1.27 and then up to 12.7, outputs 0.01 off."""
+    model = dense(np.array([[3, 4]], np.int8), 0.01)
+    trial = OpTrial.of(model, model.ops[0], model, model.ops[0])
+    for largest in (1.27, 12.7, 0.0):
+        truth = np.zeros((1, 1, 1), np.float32)
+        results = {"optimized": (truth,), "xnnpack": (truth + np.float32(0.01),)}
+        trial.add(results, np.array([[[largest, 0.0]]], np.float32))
+    quantum = 2 * 0.1 * 5 * 0.01  # the step of 12.7 is 0.1
+    assert trial.result("xnnpack", 1).max_quanta == pytest.approx(0.01 / quantum)

@@ -128,9 +128,10 @@ class OpTrial:
     ) -> None:
         if kernel_set not in self.comparisons:
             self.comparisons[kernel_set] = [
-                Comparison(self._quantum(position, expected, given))
-                for position in range(len(self.op.outputs))
+                Comparison(quantum_of(self.model, index)) for index in self.op.outputs
             ]
+        if given is not None and is_hybrid(self.model, self.op):
+            self._widen(kernel_set, expected, given)
         pairs = zip(self.comparisons[kernel_set], expected, outputs, strict=True)
         for comparison, want, got in pairs:
             if want.shape != got.shape:
@@ -139,12 +140,11 @@ class OpTrial:
                 return
             comparison.add(want, got)
 
-    def _quantum(
-        self, position: int, expected: Sequence[np.ndarray], given: np.ndarray | None
-    ) -> float | None:
-        if given is not None and is_hybrid(self.model, self.op):
-            return hybrid_quantum(self.model, self.op, given, expected[position])
-        return quantum_of(self.model, self.op.outputs[position])
+    def _widen(self, kernel_set: str, expected: Sequence[np.ndarray], given: np.ndarray) -> None:
+        """The quantum of a hybrid op is the largest that one of the portions gives."""
+        for comparison, results in zip(self.comparisons[kernel_set], expected, strict=True):
+            quantum = hybrid_quantum(self.model, self.op, given, results)
+            comparison.quantum = max(quantum or 0.0, comparison.quantum or 0.0) or None
 
 
 def _is_fed(model: TfliteModel, index: int) -> bool:
