@@ -129,16 +129,25 @@ def test_values_that_are_not_finite_fail() -> None:
     assert "not finite" in check.message
 
 
-def test_outputs_are_paired_by_name() -> None:
-    def two(names: tuple[str, str]) -> TfliteModel:
-        tensors = [TensorSpec(name, (1, 4), "float32") for name in ("x", "a", "b")]
-        ops = [OpSpec("ABS", ["x"], ["a"]), OpSpec("NEG", ["x"], ["b"])]
-        signature = ({"x": "x"}, dict(zip(names, ("a", "b"), strict=True)))
-        return TfliteModel.from_bytes(build(tensors, ops, ["x"], ["a", "b"], signature))
+def two(names: tuple[str, str], second: tuple[int, ...] = (1, 4)) -> TfliteModel:
+    """Two outputs of these names; the second may have another shape."""
+    tensors = [TensorSpec(name, (1, 4), "float32") for name in ("x", "a")]
+    tensors.append(TensorSpec("b", second, "float32"))
+    ops = [OpSpec("ABS", ["x"], ["a"]), OpSpec("NEG", ["x"], ["b"])]
+    signature = ({"x": "x"}, dict(zip(names, ("a", "b"), strict=True)))
+    return TfliteModel.from_bytes(build(tensors, ops, ["x"], ["a", "b"], signature))
 
+
+def test_outputs_are_paired_by_name() -> None:
     assert fidelity.paired_outputs(two(("p", "q")), two(("p", "q"))) == (0, 1)
     assert fidelity.paired_outputs(two(("p", "q")), two(("q", "p"))) == (1, 0)
-    assert fidelity.paired_outputs(two(("p", "q")), two(("r", "s"))) == (0, 1)
+
+
+def test_outputs_of_other_names_are_paired_by_order_only_if_their_shapes_differ() -> None:
+    wide = (1, 2, 2)
+    assert fidelity.paired_outputs(two(("p", "q"), wide), two(("r", "s"), wide)) == (0, 1)
+    with pytest.raises(UnsupportedModelError, match="outputs p, q, the float model q, s.*Name"):
+        fidelity.paired_outputs(two(("p", "q")), two(("q", "s")))
 
 
 def test_another_model_is_refused() -> None:

@@ -122,15 +122,15 @@ def failed(reason: str) -> GateResult:
 def paired_outputs(model: TfliteModel, float_model: TfliteModel) -> tuple[int, ...]:
     """For each output of the file its position in the float file: by name, else by order.
 
+    Order alone tells nothing where several outputs have one shape.
+
     Raises:
         UnsupportedModelError: the two do not have the same outputs.
     """
     here, there = model.output_names, float_model.output_names
+    names = f"The file has the outputs {', '.join(here)}, the float model {', '.join(there)}"
     if len(here) != len(there):
-        raise UnsupportedModelError(
-            f"The file has the outputs {', '.join(here)}, the float model {', '.join(there)}. "
-            "Give the model that the file was made from."
-        )
+        raise UnsupportedModelError(f"{names}. Give the model that the file was made from.")
     same_names = len(set(here)) == len(here) and set(here) == set(there)
     positions = tuple(map(there.index, here)) if same_names else tuple(range(len(here)))
     for position, float_position in enumerate(positions):
@@ -141,6 +141,12 @@ def paired_outputs(model: TfliteModel, float_model: TfliteModel) -> tuple[int, .
                 f"The output '{here[position]}' has the shape {shape} in the file and "
                 f"{float_shape} in the float model. Give the model that the file was made from."
             )
+    shapes = [model.tensors[index].shape[1:] for index in model.outputs]
+    if not same_names and len(set(shapes)) < len(shapes):
+        raise UnsupportedModelError(
+            f"{names}: other names, and outputs of one shape, so that it is not clear which "
+            "belong together. Name the outputs of the float model as the file's are."
+        )
     return positions
 
 
