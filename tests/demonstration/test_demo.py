@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import certificate_of
 from tests.conftest import ROOT, TrainedModel
+from tfgreen.bundle import Bundle
 from tfgreen.demonstration import demo, demo_screen, run_demo
+from tfgreen.demonstration.demo import DemoResult, StoredSize
 from tfgreen.errors import OutputExistsError
+from tfgreen.profile import load_profile
 from tfgreen.reporting.tables import to_text
 
 
@@ -36,6 +40,16 @@ def test_the_screen(
     assert f"{result.float_size.file_bytes:,}" in screen
     assert f"{result.bundle.certificate.arena_bytes:,}" in screen
     assert len(screen.splitlines()) <= 40
+
+
+def test_the_screen_where_the_truth_did_not_run(tmp_path: Path) -> None:
+    """No accuracy was measured then; the gates are told all the same."""
+    content = b"a file"
+    failed = certificate_of(content, verdict="failed").model_copy(update={"metrics": ()})
+    size = StoredSize.of(content)
+    bundle = Bundle(content, failed, load_profile("microcontroller-int8"))
+    screen = to_text(demo_screen(DemoResult(bundle, tmp_path, size, size, 6508, 100, 1.0, 2.0)))
+    assert "FAILED" in screen and "fidelity" in screen
 
 
 def test_an_existing_output_is_refused_before_any_work(tmp_path: Path) -> None:
