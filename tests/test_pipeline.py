@@ -23,6 +23,7 @@ from tfgreen.errors import (
     ConversionError,
     GateError,
     InvalidDataError,
+    InvalidProfileError,
     UnknownNameError,
     UsageError,
 )
@@ -275,6 +276,9 @@ def samples(count: int = 40, width: int = 64) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(count, width)).astype(np.float32)
 
 
+MISSPELT = tg.load_profile("coral-edgetpu-int8").model_copy(update={"ops": ("CONV2D",)})
+
+
 def with_nan() -> np.ndarray:
     x = samples()
     x[3, 5] = np.nan
@@ -295,6 +299,7 @@ def with_nan() -> np.ndarray:
         (samples(), {"evaluate": samples(2), "batch": 4}, InvalidDataError, "2 samples, .* takes"),
         (samples(), {"profile": "mobile-int9"}, UnknownNameError, "Did you mean 'mobile-int8'"),
         (samples(), {"io": "int4"}, UnknownNameError, "int4"),
+        (samples(), {"profile": MISSPELT}, InvalidProfileError, "Did you mean 'CONV_2D'"),
         (samples(), {"flash": "many"}, UsageError, "many"),
         (samples(), {"memory_limit": "plenty"}, UsageError, "plenty"),
         (None, {"profile": "mobile-float16", "evaluate": with_nan()}, InvalidDataError, "1 NaN"),

@@ -42,6 +42,7 @@ from tfgreen.tflite import (
 )
 from tfgreen.verification import Certificate, certify
 from tfgreen.verification.certificate import SampleFacts
+from tfgreen.verification.structure import refuse_unknown_ops
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -142,6 +143,7 @@ def make_bundle(
     on_progress: OnProgress | None = None,
 ) -> Bundle:
     """`export` without printing and without raising for a failed gate."""
+    refuse_unknown_ops(profile)  # before the work, not after it
     options = options or ExportOptions()
     tell = on_progress or (lambda step, done, of: None)
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:

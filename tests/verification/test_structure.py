@@ -7,10 +7,11 @@ import pytest
 
 from tests import tiny_models
 from tests.tiny_models import OpSpec, TensorSpec, build
+from tfgreen.errors import InvalidProfileError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.profile import ExportProfile, load_profile
+from tfgreen.profile import ExportProfile, list_profiles, load_profile
 from tfgreen.verification.certificate import Check
-from tfgreen.verification.structure import check_structure
+from tfgreen.verification.structure import check_structure, refuse_unknown_ops
 
 INT8 = load_profile("mobile-int8")
 MICRO = load_profile("microcontroller-int8")
@@ -182,3 +183,19 @@ def test_all_failures_are_collected() -> None:
         "input-dtype", "output-dtype", "batch", "float-island", "weight-dtype",
         "external-constants", "file-bytes",
     }  # fmt: skip
+
+
+def test_an_allowed_op_that_does_not_exist_is_refused() -> None:
+    misspelt = INT8.model_copy(update={"ops": ("ADD", "CONV2D")})
+    with pytest.raises(InvalidProfileError, match="'CONV2D'.*Did you mean 'CONV_2D'"):
+        refuse_unknown_ops(misspelt)
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_the_bundled_profiles_allow_ops_that_exist(name: str) -> None:
+    refuse_unknown_ops(load_profile(name))
+
+
+def test_an_empty_list_allows_no_op() -> None:
+    nothing = INT8.model_copy(update={"ops": ()})
+    assert set(failures(tiny_models.int8_classifier(), nothing)) == {"ops"}

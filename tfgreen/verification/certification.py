@@ -26,7 +26,7 @@ from tfgreen.verification.execution import Executor, OnProgress
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import check_labels, is_classification, per_sample
 from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
-from tfgreen.verification.structure import check_structure
+from tfgreen.verification.structure import check_structure, refuse_unknown_ops
 from tfgreen.verification.workload import Workload, batch_of
 
 _ON_NOISE = "The samples are made up: give evaluation data to have the file compared with it."
@@ -70,10 +70,12 @@ def certify(
         InvalidModelError: a file is damaged.
         UnsupportedModelError: it has no input or no output.
         InvalidDataError: the samples do not fit the file.
+        InvalidProfileError: the profile allows an op that does not exist.
         KernelSetError: a child process cannot be started.
     """
     if sample_limit < 1:
         raise UsageError(f"Received sample_limit={sample_limit}; expected 1 or more samples.")
+    refuse_unknown_ops(profile)
     model = TfliteModel.from_bytes(content)
     if not model.inputs or not model.outputs:
         raise UnsupportedModelError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tfgreen.flatbuffer import Op, TfliteModel
+from tfgreen.errors import InvalidProfileError
+from tfgreen.flatbuffer import Op, TfliteModel, op_names
 from tfgreen.flatbuffer.facts import FLOAT_DTYPES
 from tfgreen.profile import ExportProfile
 from tfgreen.verification import weights
@@ -18,6 +20,19 @@ from tfgreen.verification.labels import counted, op_label, tensor_label
 _MOST_NAMED = 10
 _PLAIN_INTEGERS = frozenset({"int32", "int64", "bool"})
 _ACTIVATION_DTYPES = {"int8": "int8", "int16x8": "int16"}
+
+
+def refuse_unknown_ops(profile: ExportProfile) -> None:
+    """Raise InvalidProfileError if a profile allows an op that TFLite does not have."""
+    known = op_names().values()
+    for name in profile.ops or ():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            raise InvalidProfileError(
+                f"Profile {profile.name} allows the op '{name}', which TFLite does not have.{hint} "
+                "Expected the schema's names, as CONV_2D."
+            )
 
 
 def check_structure(
@@ -115,7 +130,9 @@ def _allowed_ops(
         if op.name.startswith("FLEX:") and allow_select_ops:
             text = f"{op_label(model, op)} runs only where the Flex delegate is linked in."
             yield _check("ops", "warning", text, op=op_label(model, op))
-        elif op.name.startswith(("FLEX:", "CUSTOM:")) or (allowed and op.name not in allowed):
+        elif op.name.startswith(("FLEX:", "CUSTOM:")) or (
+            allowed is not None and op.name not in allowed
+        ):
             foreign.append(op)
     if not foreign and not any(op.name.startswith("FLEX:") for op in model.ops):
         kinds = counted(len({op.name for op in model.ops}), "kind")
