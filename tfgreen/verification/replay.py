@@ -1,6 +1,7 @@
 """Golden vectors replayed: does this machine compute what the exporting machine computed?
 
-The reference kernels and TensorFlow Lite Micro have to agree to the bit. XNNPACK and the
+The reference kernels and TensorFlow Lite Micro have to give the same integers, and the same floats
+to within a quantum (1e-5 of their range): mathematical libraries round otherwise. XNNPACK and the
 optimised kernels choose their instructions by processor: they have to stay within the profile's
 limits for the runtime, and keep its SQNR where there is no class to compare.
 """
