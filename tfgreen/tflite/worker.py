@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(folder, type(error).__name__, str(error))
     except MemoryError:
         return _fail(folder, "ConversionError", _out_of_memory(request))
+    except ModuleNotFoundError as error:
+        return _fail(folder, "MissingDependencyError", _missing(request, error), format_exc())
     except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; the caller is told
         if _NO_MEMORY_FOR_A_LIBRARY in str(error):
             return _fail(folder, "ConversionError", _out_of_memory(request))
@@ -101,6 +103,14 @@ def _out_of_memory(request: dict[str, Any]) -> str:
     return (
         f"Converting {request['model_name']} needed more memory than {most}. Give fewer "
         "calibration samples or raise the limit."
+    )
+
+
+def _missing(request: dict[str, Any], error: ModuleNotFoundError) -> str:
+    name = str(error.name).split(".", maxsplit=1)[0].replace("_", "-")
+    return (
+        f"Converting {request['model_name']} needs {name}, which is not installed: "
+        f"pip install {name}"
     )
 
 
