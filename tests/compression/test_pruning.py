@@ -184,6 +184,8 @@ def test_one_ranking_across_layers() -> None:
         kept = np.abs(kernels(model)[name]) >= limit
         if not kept.any():  # a kernel keeps at least one weight
             assert zeros(kernel) == kernel.size - 1
+            reason = technique.report(wrapped).of(name).reason
+            assert reason == ("next to nothing is left of it" if kernel.size > 100 else "")
         else:
             np.testing.assert_array_equal(kernel != 0, kept)
 
@@ -343,6 +345,17 @@ def test_a_second_fit_goes_on_and_holds() -> None:
         np.testing.assert_array_equal(kernel != 0, mask)
 
 
+def test_one_training_in_several_fits() -> None:
+    technique = Pruning(sparsity=0.5, end=1.0, frequency=1, training_steps=8)
+    wrapped = technique.prepare(dense_model())
+    seen = []
+    for _ in range(2):
+        wrapped.fit(X, Y, batch_size=16, verbose=0)
+        seen.append(technique.report(wrapped).of("hidden").measures["sparsity"])
+    # After step 4 of 8, and at the end: .5 - .5 * (1 - 3 / 7) ** 3.
+    assert seen == pytest.approx([0.5 - 0.5 * (4 / 7) ** 3, 0.5], abs=0.5 / 128)
+
+
 def test_initial_epoch_shortens_the_training() -> None:
     technique = Pruning(sparsity=0.5)
     wrapped = technique.prepare(dense_model())
@@ -362,11 +375,10 @@ def test_an_early_end_is_told() -> None:
 
 
 def test_a_loop_of_ones_own() -> None:
-    technique = Pruning(sparsity=0.5)
+    technique = Pruning(sparsity=0.5, training_steps=6)
     wrapped = technique.prepare(dense_model())
     (callback,) = technique.callbacks()
     callback.set_model(wrapped)
-    callback.set_params({"epochs": 3, "steps": 2})
     callback.on_train_begin()
     for epoch in range(3):
         callback.on_epoch_begin(epoch)
@@ -484,6 +496,7 @@ def test_models_without_a_graph_are_refused(model: Any, message: str) -> None:
         ({"sparsity": 0.5, "begin": 0.5, "end": 0.5}, "expected begin before end"),
         ({"sparsity": 0.5, "end": 100}, "end received 100; expected a share of training"),
         ({"sparsity": 0.5, "frequency": 0}, "frequency received 0"),
+        ({"sparsity": 0.5, "training_steps": 0.5}, "training_steps received 0.5"),
         ({"sparsity": 0.5, "schedule": "cubic"}, "Unknown schedule 'cubic'"),
         ({"sparsity": 0.5, "initial_sparsity": 0.6}, "initial_sparsity received 0.6"),
         (

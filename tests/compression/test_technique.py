@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tfgreen.compression.technique import (
+    NO_WEIGHTS,
     LayerDecision,
     TechniqueReport,
     attach_state,
@@ -68,15 +69,19 @@ def test_report_is_a_table_and_plain_facts() -> None:
         (
             LayerDecision("encoder/dense", "Dense", "pruned", "", {"sparsity": 0.8}),
             LayerDecision("norm", "BatchNormalization", "skipped", "normalization is exempt"),
+            LayerDecision("flat", "Flatten", "skipped", NO_WEIGHTS),
+            LayerDecision("soft", "Softmax", "skipped", NO_WEIGHTS),
         ),
         ("one note",),
     )
     text = str(report)
     assert "| encoder/dense | Dense              | pruned  | sparsity 0.8 |" in text
-    assert text.endswith("- one note")
+    assert text.endswith("- one note\n- 2 without weights: flat, soft")
+    assert "Flatten" not in text
     assert report.of("norm").reason == "normalization is exempt"
     assert [decision.layer for decision in report.with_action("pruned")] == ["encoder/dense"]
+    assert len(report.to_facts()["layers"]) == 4
     facts = json.loads(json.dumps(report.to_facts()))
     assert facts["layers"][0]["measures"] == {"sparsity": 0.8}
-    with pytest.raises(UsageError, match="no layer 'nor'. It has: encoder/dense, norm"):
+    with pytest.raises(UsageError, match="no layer 'nor'. It has: encoder/dense, norm, flat, soft"):
         report.of("nor")

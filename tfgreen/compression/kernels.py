@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tfgreen.compression.technique import NO_WEIGHTS
+
 _KERNEL_DIMENSIONS = 2
 _DEPTHWISE = frozenset({"DepthwiseConv1D", "DepthwiseConv2D"})
 _HOSTED = "_hosted"
@@ -59,7 +61,7 @@ def reason_without_kernels(layer: Any) -> str:
         return "normalization is exempt"
     if type(layer).__name__ in _SLOPES:
         return "slopes and scales are exempt"
-    return "no kernels" if layer.weights else "no weights"
+    return "no kernels" if layer.weights else NO_WEIGHTS
 
 
 def is_normalization(layer: Any) -> bool:

@@ -53,6 +53,8 @@ class Pruning:
             which counts steps and has its own sparsity.
         begin, end: shares of training (0 to 1) between which masks are updated. After the end
             they stay, and the weights that are left recover.
+        training_steps: how many steps the whole training has, where it is more than one `fit`;
+            by default those of the first `fit`.
         initial_sparsity: where the schedule begins.
         frequency: steps between two updates of the masks; by default at most 100 and so many that
             there are at least 20 updates.
@@ -82,6 +84,7 @@ class Pruning:
     schedule: ScheduleName | Any | None = None
     begin: float = 0.0
     end: float = 0.75
+    training_steps: int | None = None
     initial_sparsity: float = 0.0
     frequency: int | None = None
     scope: Literal["layer", "global"] = "layer"

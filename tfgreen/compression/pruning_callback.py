@@ -40,7 +40,7 @@ def _callback_class() -> type:
             self._states = list(_states_in(self.model, self._technique))
             for state in self._states:
                 if _needs_length(state, self._technique):
-                    _length(self.params)
+                    self._steps(0)
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             super().on_epoch_begin(epoch, logs)
@@ -57,13 +57,18 @@ def _callback_class() -> type:
 
         def _schedule(self, state: PruningState, epoch: int) -> None:
             if _needs_length(state, self._technique):
-                epochs, steps = _length(self.params)
-                state.schedule_for(self._technique, (epochs - epoch) * steps)
+                state.schedule_for(self._technique, self._steps(epoch))
             elif not isinstance(self._technique.schedule, str | None):
                 state.follow(self._technique.schedule)
             # The step of an earlier training has the earlier schedule in its graph.
             if getattr(self.model, "train_function", None) is not None:
                 self.model.make_train_function(force=True)
+
+        def _steps(self, epoch: int) -> int:
+            if self._technique.training_steps is not None:
+                return self._technique.training_steps
+            epochs, steps = _length(self.params)
+            return (epochs - epoch) * steps
 
     return PruningStep
 
@@ -79,8 +84,7 @@ def _length(params: dict[str, Any]) -> tuple[int, int]:
         raise UsageError(
             "Nobody knows how many steps this training has (a generator or a dataset of unknown "
             "length), and Pruning begins and ends at a share of them. Give fit steps_per_epoch, "
-            "or Pruning a schedule of TensorFlow Model Optimization, which counts steps. In a "
-            'training loop of your own call callback.set_params({"epochs": …, "steps": …}) first.'
+            "or Pruning its training_steps."
         )
     return int(epochs), int(steps)
 

@@ -103,9 +103,11 @@ def _check_schedule(technique: Pruning) -> None:
             f"Pruning received begin={technique.begin:g} and end={technique.end:g}; expected "
             "begin before end, both as shares of training from 0 to 1."
         )
-    frequency = technique.frequency
-    if frequency is not None and (not isinstance(frequency, int) or frequency < 1):
-        raise UsageError(f"frequency received {frequency!r}; expected steps, 1 or more.")
+    for name in ("frequency", "training_steps"):
+        value = getattr(technique, name)
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if value is not None and not is_count:
+            raise UsageError(f"{name} received {value!r}; expected steps, 1 or more.")
     check_sparsity(technique.initial_sparsity, "initial_sparsity")
     if technique.has_own_schedule:
         _refuse_settings(technique, "a schedule of its own, which counts steps")
@@ -149,7 +151,7 @@ def _check_block(technique: Pruning) -> None:
 
 def _refuse_settings(technique: Pruning, reason: str) -> None:
     defaults = type(technique).__dataclass_fields__
-    for name in ("begin", "end", "frequency", "initial_sparsity"):
+    for name in ("begin", "end", "frequency", "training_steps", "initial_sparsity"):
         if getattr(technique, name) != defaults[name].default:
             raise UsageError(f"Pruning received {name} and {reason}. Leave one of them out.")
 

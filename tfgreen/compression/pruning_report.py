@@ -11,6 +11,7 @@ from tfgreen.compression.technique import LayerDecision, TechniqueReport
 from tfgreen.errors import UsageError
 
 _KEY = "_tfgreen_pruning_report"
+_NEARLY_ALL = 0.99
 NOT_FASTER = (
     "Zeros make a file smaller once it is compressed or stored sparsely. They do not make the "
     "kernels of TFLite's int8 files faster."
@@ -52,7 +53,9 @@ def _decision(layer: PrunedLayer) -> LayerDecision:
     threshold = layer.kernels[0].plan.threshold
     if threshold is not None:
         measures["threshold"] = threshold
-    return LayerDecision(layer.path, layer.kind, "pruned", layer.reason, measures)
+    emptied = "next to nothing is left of it" if measures["sparsity"] > _NEARLY_ALL else ""
+    reason = "; ".join(filter(None, (layer.reason, emptied)))
+    return LayerDecision(layer.path, layer.kind, "pruned", reason, measures)
 
 
 def _overall(state: PruningState, wrapped: Any) -> str:

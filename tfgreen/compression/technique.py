@@ -23,6 +23,9 @@ from tfgreen.errors import UsageError
 
 Action = Literal["pruned", "clustered", "quantized", "rewritten", "skipped"]
 
+NO_WEIGHTS = "no weights"
+"""The reason to skip a layer that has none; `str()` of a report lists such layers in one line."""
+
 _KEY = "_tfgreen_techniques"
 
 
@@ -55,6 +58,8 @@ class LayerDecision:
 @dataclass(frozen=True)
 class TechniqueReport:
     """What a technique did with one model, layer by layer; `str()` is a Markdown table.
+
+    Layers without weights are one line below the table.
 
     >>> decision = LayerDecision("head", "Dense", "skipped", "named in skip")
     >>> print(TechniqueReport("pruning", (decision,), ("2 layers have no kernels",)))
@@ -105,10 +110,15 @@ class TechniqueReport:
                 decision.reason,
             )
             for decision in self.layers
+            if decision.reason != NO_WEIGHTS
         ]
         table = markdown_table(["layer", "kind", "action", "measures", "reason"], rows)
-        notes = [f"- {note}" for note in self.notes]
+        notes = [f"- {note}" for note in (*self.notes, *self._without_weights())]
         return "\n\n".join(part for part in (self.technique, table, "\n".join(notes)) if part)
+
+    def _without_weights(self) -> list[str]:
+        names = [one.layer for one in self.layers if one.reason == NO_WEIGHTS]
+        return [f"{len(names)} without weights: {', '.join(names)}"] if names else []
 
 
 class Technique(Protocol):
