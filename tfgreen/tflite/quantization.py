@@ -30,8 +30,6 @@ from tfgreen.tflite.statistics import ActivationStatistics, collect_statistics
 
 OnProgress = Callable[[str, int, int], None]
 
-_AI_EDGE_METHODS = ("minmax", "percentile-99.999", "least-cubic-error")
-
 
 @dataclass(frozen=True)
 class Quantized:
