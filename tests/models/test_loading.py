@@ -255,6 +255,28 @@ assert "tensorflow" not in sys.modules
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)
 
 
+@pytest.mark.slow
+def test_another_backends_model_is_exported_from_its_own_process(tmp_path: Path) -> None:
+    """The caller runs on JAX, the converter's process on TensorFlow."""
+    pytest.importorskip("jax", reason="Keras on JAX is exported where JAX is installed")
+    code = """
+import os, sys
+os.environ["KERAS_BACKEND"] = "jax"
+import keras
+import numpy as np
+import tfgreen as tg
+inputs = keras.Input((16, 16, 3), name="image")
+x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
+x = keras.layers.GlobalAveragePooling2D()(x)
+model = keras.Model(inputs, keras.layers.Dense(4, name="kind")(x))
+samples = np.random.default_rng(0).uniform(0, 1, (120, 16, 16, 3)).astype("float32")
+bundle = tg.export(model, samples)
+assert keras.config.backend() == "jax" and "tensorflow" not in sys.modules
+assert bundle.certificate.passed and bundle.facts["model"]["kind"] == "keras3"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=300)
+
+
 @pytest.mark.parametrize("thing", [42, np.ones(3), None])
 def test_what_is_no_model_is_refused(thing: object) -> None:
     with pytest.raises(UnsupportedModelError, match="expected a model of Keras 3 or tf_keras"):
