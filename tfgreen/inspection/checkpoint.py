@@ -16,14 +16,12 @@ import numpy as np
 
 from tfgreen.errors import InvalidModelError
 from tfgreen.models.protobuf import Message, varint
+from tfgreen.models.saved_model import TENSORFLOW_DTYPES
 
 _FOOTER_BYTES, _HANDLES_BYTES = 48, 40
 _MAGIC = bytes.fromhex("57fb808b247547db")
 _RESTART_BYTES = 4
-_DTYPES = {
-    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 9: "int64",
-    10: "bool", 17: "uint16", 19: "float16", 22: "uint32", 23: "uint64",
-}  # fmt: skip
+_NOT_IN_NUMPY = ("string", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ def read_checkpoint(prefix: Path) -> tuple[Variable, ...]:
 
 
 def _variable(prefix: Path, key: bytes, entry: Message, shards: int) -> Variable | None:
-    dtype = _DTYPES.get(entry.number(1))
-    if dtype is None:
+    dtype = TENSORFLOW_DTYPES.get(entry.number(1))
+    if dtype is None or dtype in _NOT_IN_NUMPY:
         return None
     return Variable(
         name=key.decode("utf-8", "replace"),

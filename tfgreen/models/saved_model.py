@@ -39,7 +39,7 @@ _PRINTS = "PrintV2"
 # Where graphs of TensorFlow 1 name the ops that loading runs.
 _RUN_ON_LOADING = ("saved_model_main_op", "legacy_init_op")
 
-_DTYPES = {
+TENSORFLOW_DTYPES = {
     1: "float32",
     2: "float64",
     3: "int32",
@@ -55,6 +55,8 @@ _DTYPES = {
     22: "uint32",
     23: "uint64",
 }
+"""NumPy's names of the numbers in `tensorflow/core/framework/types.proto`; string and bfloat16,
+which NumPy does not have, by TensorFlow's."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,7 @@ def _input_spec(name: str, tensor: Message) -> InputSpec | None:
     if shape.number(3) or not sizes:
         return None
     known = tuple(size if size < 1 << 63 else None for size in sizes[1:])
-    return InputSpec(name, known, _DTYPES.get(tensor.number(2), "unknown"))
+    return InputSpec(name, known, TENSORFLOW_DTYPES.get(tensor.number(2), "unknown"))
 
 
 def _metadata(folder: Path) -> Iterator[Any]:

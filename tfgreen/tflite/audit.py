@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.preprocess import STORED_RANGES
 from tfgreen.tflite.statistics import ActivationStatistics
 
 _WIDE, _NARROW = 1.25, 0.8
-_INTEGER_LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 _FIXED_RANGE_OPS = frozenset({"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION"})
 
 
@@ -50,7 +50,7 @@ def audit_ranges(content: bytes, statistics: ActivationStatistics) -> tuple[Rang
     findings = []
     for tensor in model.tensors:
         row = rows.get(tensor.name)
-        limits = _INTEGER_LIMITS.get(tensor.dtype)
+        limits = STORED_RANGES.get(tensor.dtype)
         producer = model.producer(tensor.index)
         if row is None or limits is None or tensor.is_constant or tensor.quantization is None:
             continue

@@ -15,7 +15,10 @@ from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.flatbuffer.packing import pack
 from tfgreen.flatbuffer.schema import load_schema
 
-_RANDOM_OPS = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", "VAR_HANDLE"})
+RANDOM_OPS = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
+"""The ops that draw random numbers: they answer differently every time."""
+
+_NEVER_CONSTANT = RANDOM_OPS | {"VAR_HANDLE"}
 
 
 def constant_ops(model: TfliteModel) -> tuple[Op, ...]:
@@ -24,7 +27,7 @@ def constant_ops(model: TfliteModel) -> tuple[Op, ...]:
     found = []
     for op in model.ops:
         stateful = any(model.tensors[i].is_variable for i in (*op.inputs, *op.outputs) if i >= 0)
-        if known.issuperset(op.inputs) and op.name not in _RANDOM_OPS and not stateful:
+        if known.issuperset(op.inputs) and op.name not in _NEVER_CONSTANT and not stateful:
             known.update(op.outputs)
             found.append(op)
     return tuple(found)

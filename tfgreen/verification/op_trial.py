@@ -12,12 +12,11 @@ from tfgreen.errors import UnsupportedModelError
 from tfgreen.flatbuffer import Op, TfliteModel, cut_op
 from tfgreen.runtimes import Outcome
 from tfgreen.verification.certificate import KernelResult
+from tfgreen.verification.folding import RANDOM_OPS
 from tfgreen.verification.hybrid import hybrid_quantum, is_hybrid
 from tfgreen.verification.known_bad import KnownBad, known_bad
 from tfgreen.verification.labels import op_label
 from tfgreen.verification.quanta import Comparison, is_exact, quantum_of
-
-_RANDOM_OPS = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
 
 Results = Mapping[str, Outcome | Sequence[np.ndarray]]
 """By kernel set, in the order in which they may serve as baseline: an outcome, or its outputs."""
@@ -153,7 +152,7 @@ def _is_fed(model: TfliteModel, index: int) -> bool:
 
 def _reason_not_to_run(model: TfliteModel, op: Op, given: tuple[int, ...]) -> str:
     touched = [index for index in (*op.inputs, *op.outputs) if index >= 0]
-    if op.name in _RANDOM_OPS:
+    if op.name in RANDOM_OPS:
         return "it draws random numbers"
     if any(model.tensors[index].is_variable for index in touched):
         return "it keeps state from one call to the next"
