@@ -31,6 +31,7 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.pipeline import export
 from tfgreen.profile import parse_bytes
+from tfgreen.signature import InputSpec
 from tfgreen.tflite.quantization import Quantized
 
 Arrays = dict[str, np.ndarray]
@@ -315,6 +316,16 @@ def test_what_cannot_work_is_refused_before_anything_is_converted(
 ) -> None:
     with pytest.raises(error, match=words):
         export(dense_file, calibration, **options)
+
+
+def test_no_more_evaluation_data_than_the_gates_use() -> None:
+    """Sorted by class, say: the first and the last are among them."""
+    rows = np.arange(9000, dtype=np.float32)[:, np.newaxis]
+    spec = InputSpec("x", (1,), "float32")
+    held = pipeline.read_evaluation((rows, rows), [spec], ["y"], 64)
+    assert len(held) == 2000 and "2000 of 9000 samples, evenly spaced" in held.source
+    assert (held.labels["y"][0], held.labels["y"][-1]) == (0, 8999)
+    assert len(pipeline.read_evaluation(rows, [spec], ["y"], 3000)) == 3000, "--samples 3000"
 
 
 def test_sound_data_do_arrive_at_the_conversion(no_conversion: None, dense_file: Path) -> None:

@@ -8,7 +8,7 @@ TensorFlow is loaded in child processes only, whatever `model` is: a model objec
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from tfgreen.tflite import (
 from tfgreen.verification import Certificate, certify
 from tfgreen.verification.certificate import SampleFacts
 from tfgreen.verification.structure import refuse_unknown_ops
+from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -94,7 +95,8 @@ def export(
             image folder, or "module:function". Needed by int8 and int16x8 profiles.
         profile: a bundled name (`tfgreen profiles`), a path, or an ExportProfile.
         evaluate: held-back samples with labels if there are any: `(x, y)` or the same sources.
-            They judge the file and never influence it.
+            They judge the file and never influence it. Of more than 2,000, evenly spaced ones
+            are used.
         against: judge by this model instead of `model`.
         io: dtype at the boundary, "uint8" or "input:output" as "uint8:float32".
         arena, flash: budgets in bytes or as "64KB", over the profile's.
@@ -242,7 +244,7 @@ def _read_data(
         chosen = read_samples(calibration, inputs=inputs, outputs=outputs, limit=CALIBRATION_LIMIT)
     held = None
     if evaluate is not None:
-        held = read_samples(evaluate, inputs=inputs, outputs=outputs)
+        held = read_evaluation(evaluate, inputs, outputs, options.samples)
     for samples in filter(None, (chosen, held)):
         require_batch(samples, profile.batch)
     findings: tuple[Finding, ...] = ()
@@ -252,6 +254,14 @@ def _read_data(
         findings = audit_evaluation(held, inputs)
     refuse_errors(findings)
     return _Data(chosen, held, [finding.to_facts() for finding in findings])
+
+
+def read_evaluation(
+    source: Any, inputs: Sequence[InputSpec], outputs: Sequence[str], sample_limit: int
+) -> Samples:
+    """No more samples than the gates can use, evenly spaced ones: a folder may hold millions."""
+    limit = max(METRIC_SAMPLE_LIMIT, sample_limit)
+    return read_samples(source, inputs=inputs, outputs=outputs, limit=limit, to_the_end=True)
 
 
 def require_batch(samples: Samples, batch: int) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tfgreen.bundle import Bundle
-from tfgreen.data import Samples, audit_evaluation, read_samples, refuse_errors
+from tfgreen.data import Samples, audit_evaluation, refuse_errors
 from tfgreen.errors import MissingPathError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.flatbuffer.facts import FLOAT_DTYPES
-from tfgreen.pipeline import SAMPLES, float_file, require_batch
+from tfgreen.pipeline import SAMPLES, float_file, read_evaluation, require_batch
 from tfgreen.profile import BoundaryType, ExportProfile, load_profile
 from tfgreen.signature import InputSpec
 from tfgreen.tflite import ConversionOptions
@@ -63,7 +63,7 @@ def verify(
     bundle = Bundle.read(place) if place.is_dir() else None
     content = bundle.content if bundle else TfliteModel.read(place).content
     rules = _rules(profile, bundle, content)
-    given = _samples(bundle, content, evaluate)
+    given = _samples(bundle, content, evaluate, samples)
     options = ConversionOptions(custom_objects=custom_objects, allow_unsafe=allow_unsafe)
     if against is not None and given is None:
         raise UsageError(
@@ -139,11 +139,13 @@ def _with_own_boundary(profile: ExportProfile, model: TfliteModel) -> ExportProf
         return profile
 
 
-def _samples(bundle: Bundle | None, content: bytes, evaluate: Any) -> Samples | None:
+def _samples(
+    bundle: Bundle | None, content: bytes, evaluate: Any, sample_limit: int
+) -> Samples | None:
     if evaluate is not None:
         model = TfliteModel.from_bytes(content)
         inputs = input_specs(model)
-        given = read_samples(evaluate, inputs=inputs, outputs=model.output_names)
+        given = read_evaluation(evaluate, inputs, model.output_names, sample_limit)
         refuse_errors(audit_evaluation(given, inputs))
         require_batch(given, batch_of(model))
         return given

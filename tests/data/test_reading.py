@@ -206,6 +206,13 @@ def test_limits():
     assert limited.source == "the generator (the first 10 samples at most)"
 
 
+def test_batches_read_to_the_end_give_evenly_spaced_samples():
+    stream = (np.arange(100)[row : row + 7] for row in range(0, 100, 7))
+    whole = read_samples(stream, limit=3, to_the_end=True)
+    assert whole.inputs["x"].tolist() == [0, 50, 99]
+    assert whole.source == "the generator (3 of 100 samples, evenly spaced)"
+
+
 def test_a_ragged_list_is_no_array():
     with pytest.raises(InvalidDataError, match="'x' in the pair .x, y. is list and no array"):
         read_samples(({"x": [[1, 2], [3]]}, Y))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,23 @@ _EXPECTED = (
 )
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What `read_samples` was asked for; `first` is the limit of batches."""
+
+    inputs: Sequence[InputSpec] | None
+    outputs: Sequence[str]
+    limit: int | None
+    first: int | None
+
+
 def read_samples(
     source: Any,
     *,
     inputs: Sequence[InputSpec] | None = None,
     outputs: Sequence[str] = (),
     limit: int | None = None,
+    to_the_end: bool = False,
 ) -> Samples:
     """Samples from a path, a function, arrays or batches, matched to `inputs` if given.
 
@@ -40,6 +52,7 @@ def read_samples(
     outputs: the model's output names, to check labels against.
     limit: most samples to keep: of arrays, archives and folders evenly spaced ones (data are
         often sorted by class), of batches the first ones. None keeps all.
+    to_the_end: read all batches, and keep evenly spaced samples of them too.
 
     Raises MissingPathError, UsageError for a source of no known kind or a limit below 1, and
     InvalidDataError for anything wrong with the data. Nothing is ever unpickled.
@@ -51,7 +64,8 @@ def read_samples(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"Received limit={limit}; expected at least 1 sample, or None for all.")
-    samples = source if isinstance(source, Samples) else _read(source, inputs, outputs, limit)
+    wanted = _Wanted(inputs, outputs, limit, None if to_the_end else limit)
+    samples = source if isinstance(source, Samples) else _read(source, wanted)
     if len(samples) == 0:
         raise InvalidDataError(f"{samples.source} holds no samples; expected at least one.")
     if samples.labels and outputs:
@@ -61,55 +75,43 @@ def read_samples(
     return match(samples, inputs) if inputs is not None else samples
 
 
-def _read(
-    source: Any,
-    inputs: Sequence[InputSpec] | None,
-    outputs: Sequence[str],
-    limit: int | None,
-    described: str | None = None,
-) -> Samples:
+def _read(source: Any, wanted: _Wanted, described: str | None = None) -> Samples:
     if isinstance(source, str) and _FUNCTION.fullmatch(source) and not Path(source).exists():
-        return _called(imported(source), source, inputs, outputs, limit)
+        return _called(imported(source), source, wanted)
     if isinstance(source, str | Path):
-        return _from_path(Path(source), inputs, outputs, limit)
+        return _from_path(Path(source), wanted)
     if callable(source) and not hasattr(source, "__iter__"):
         name = getattr(source, "__name__", "the function")
-        return _called(source, name, inputs, outputs, limit)
+        return _called(source, name, wanted)
     described = described or _kind(source)
     if isinstance(source, Mapping | tuple) or hasattr(source, "__array__"):
-        return _samples(parts_of(source, described, inputs, outputs), described)
+        return _samples(parts_of(source, described, wanted.inputs, wanted.outputs), described)
     if isinstance(source, Iterable) or hasattr(source, "__getitem__"):
-        parts = read_batches(source, described, inputs, outputs, limit)
-        note = f" (the first {limit} samples at most)" if limit is not None else ""
+        first = wanted.first
+        parts = read_batches(source, described, wanted.inputs, wanted.outputs, first)
+        note = f" (the first {first} samples at most)" if first is not None else ""
         return _samples(parts, described + note)
     raise UsageError(f"Received data of type {type(source).__name__}; expected {_EXPECTED}.")
 
 
-def _called(
-    function: Callable[[], Any],
-    name: str,
-    inputs: Sequence[InputSpec] | None,
-    outputs: Sequence[str],
-    limit: int | None,
-) -> Samples:
+def _called(function: Callable[[], Any], name: str, wanted: _Wanted) -> Samples:
     value = call(function, name)
     if isinstance(value, Samples):
         return value
     if callable(value) and not hasattr(value, "__iter__"):
         raise InvalidDataError(f"{name} returned a function; expected {_EXPECTED}.")
-    return _read(value, inputs, outputs, limit, described=name)
+    return _read(value, wanted, described=name)
 
 
-def _from_path(
-    path: Path, inputs: Sequence[InputSpec] | None, outputs: Sequence[str], limit: int | None
-) -> Samples:
+def _from_path(path: Path, wanted: _Wanted) -> Samples:
     if path.is_dir():
-        parts, described = read_image_folder(path, inputs, limit)
+        parts, described = read_image_folder(path, wanted.inputs, wanted.limit)
         return _samples(parts, described)
     if not path.exists():
         raise MissingPathError(f"There is no data file {path}. Expected {_EXPECTED}.")
     if path.suffix.lower() == ".npz":
-        return _samples(split_keys(read_npz(path), str(path), inputs, outputs), str(path))
+        parts = split_keys(read_npz(path), str(path), wanted.inputs, wanted.outputs)
+        return _samples(parts, str(path))
     if path.suffix.lower() == ".npy":
         return _samples(Parts({"x": read_npy(path)}), str(path))
     raise InvalidDataError(
