@@ -382,3 +382,11 @@ def test_golden_vectors_fill_whole_batches(batch: int, count: int, calls: int) -
     assert len(golden.inputs["image"]) == calls * batch
     assert golden.outputs["reference"][0].shape == (calls, batch, 6, 6, 4)
     assert isinstance(golden, Golden)
+
+
+@pytest.mark.parametrize(("label", "told"), [(7, ["few-classes"]), (64, [])])
+def test_labels_are_classes_only_where_the_output_has_as_many(label: int, told: list[str]) -> None:
+    """The dense layer gives 32 values: there is a class 7, and 64 is a number of a regression."""
+    data = pipeline._Data(Samples({"x": samples()}, {"y": np.full(40, label)}), None, [])
+    found = pipeline._with_class_findings(data, small_networks.dense()).findings
+    assert [finding["code"] for finding in found] == told

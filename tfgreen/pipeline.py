@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tfgreen.data import (
     Finding,
     Samples,
     audit_calibration,
+    audit_classes,
     audit_evaluation,
     read_samples,
     refuse_errors,
@@ -161,6 +162,7 @@ def make_bundle(
             options.conversion,
             on_progress,
         )
+        data = _with_class_findings(data, conversion.content)
         float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
     judged = data.evaluation or data.calibration
     certificate = certify(
@@ -193,6 +195,17 @@ class _Data:
     calibration: Samples | None
     evaluation: Samples | None
     findings: list[dict[str, Any]]
+
+
+def _with_class_findings(data: _Data, content: bytes) -> _Data:
+    """With what is odd about the labels, which only the outputs' sizes tell to be classes."""
+    if data.calibration is None:
+        return data
+    model = TfliteModel.from_bytes(content)
+    outputs = zip(model.output_names, model.outputs, strict=True)
+    counts = {name: (model.tensors[index].shape or (1,))[-1] for name, index in outputs}
+    found = audit_classes(data.calibration, counts, data.evaluation)
+    return replace(data, findings=[*data.findings, *(finding.to_facts() for finding in found)])
 
 
 def _with_origin(certificate: Certificate, conversion: Conversion, data: _Data) -> Certificate:

@@ -13,6 +13,7 @@ from tfgreen.data import (
     Finding,
     Samples,
     audit_calibration,
+    audit_classes,
     audit_evaluation,
     refuse_errors,
 )
@@ -115,35 +116,43 @@ def test_few_evaluation_samples_prove_nothing_about_ranges():
     assert audited(SOUND, samples(pictures(64)[:7] * 0.2)).keys() <= {"overlap"}
 
 
+def classes_audited(
+    labels: np.ndarray, evaluation=None, names=None, class_count: int = 12
+) -> list[Finding]:
+    held = None if evaluation is None else samples(pictures(64, seed=1), evaluation)
+    calibration = replace(samples(pictures(64), labels), label_names=names)
+    return list(audit_classes(calibration, {"word": class_count}, held))
+
+
 def test_classes():
-    one = audited(samples(pictures(64), np.full(64, 3)))["few-classes"]
-    assert "class 3 only" in one.message
-    assert one.evidence == {"label": "y", "classes": 1, "of": 0}
-    three = samples(pictures(64), np.arange(64) % 3)
-    assert audited(three) == {}
-    twelve = samples(pictures(64, seed=1), np.arange(64) % 12)
-    assert audited(three, twelve)["few-classes"].evidence["of"] == 12
-    named = replace(three, label_names=tuple("abcdefgh"))
-    assert "3 of 8" in audited(named)["few-classes"].message
+    (one,) = classes_audited(np.full(64, 3))
+    assert "class 3 only" in one.message and (one.severity, one.code) == ("warning", "few-classes")
+    assert one.evidence == {"label": "word", "classes": 1, "of": 0}
+    three = np.arange(64) % 3
+    assert classes_audited(three) == []
+    assert classes_audited(three, np.arange(64) % 12)[0].evidence["of"] == 12
+    assert "3 of 8" in classes_audited(three, names=tuple("abcdefgh"))[0].message
 
 
 @pytest.mark.parametrize(
-    "labels",
+    ("labels", "class_count"),
     [
-        np.eye(4)[np.arange(64) % 4],
-        np.ones((64, 3)),
-        np.full(64, 0.5),
-        pictures(64),
+        (np.eye(4)[np.arange(64) % 4], 4),
+        (np.ones((64, 3)), 3),
+        (np.full(64, 0.5), 1),
+        (pictures(64), 1),
+        (np.arange(64) % 20 + 20, 1),
+        (np.arange(64) % 20 - 1, 100),
     ],
-    ids=["one-hot", "many-hot", "regression", "reconstruction"],
+    ids=["one-hot", "many-hot", "regression", "reconstruction", "ages", "below zero"],
 )
-def test_labels_that_tell_nothing_about_classes(labels):
-    assert audited(samples(pictures(64), labels)) == {}
+def test_labels_that_tell_nothing_about_classes(labels, class_count):
+    assert classes_audited(labels, np.arange(64), class_count=class_count) == []
 
 
 def test_one_hot_labels_of_a_single_class():
-    labels = np.eye(4)[np.full(64, 2)]
-    assert "class 2 only" in audited(samples(pictures(64), labels))["few-classes"].message
+    (finding,) = classes_audited(np.eye(4)[np.full(64, 2)], class_count=4)
+    assert "class 2 only" in finding.message
 
 
 def test_duplicates_and_overlap():

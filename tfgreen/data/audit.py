@@ -6,7 +6,7 @@ Errors refuse the export, warnings go into the certificate. Every finding carrie
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -42,8 +42,8 @@ def audit_calibration(
 
     Errors: the samples do not fit `inputs` (names, shapes, dtypes), there are none, values are
     NaN or infinite, all samples are the same or constant, or their values are far from those of
-    `evaluation`. Warnings: fewer than 32 samples, one class or fewer than half of the classes,
-    data that look random, duplicates, samples that are also in `evaluation`, ranges that differ.
+    `evaluation`. Warnings: fewer than 32 samples, data that look random, duplicates, samples that
+    are also in `evaluation`, ranges that differ.
     """
     matched, refused = _matched(calibration, inputs)
     if evaluation is not None:
@@ -54,10 +54,20 @@ def audit_calibration(
     findings = [
         *_count_findings(matched),
         *_value_findings(matched, inputs, judged),
-        *_class_findings(matched, judged),
         *_repetition_findings(matched, judged),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.severity))
+
+
+def audit_classes(
+    calibration: Samples, class_counts: Mapping[str, int], evaluation: Samples | None = None
+) -> tuple[Finding, ...]:
+    """Warnings where the calibration data hold one class, or fewer than half of the known ones.
+
+    `class_counts` is the number of values in the last dimension of each of the model's outputs:
+    labels that are no class numbers of their output (whole numbers of a regression) are let be.
+    """
+    return tuple(_class_findings(calibration, class_counts, evaluation))
 
 
 def _matched(
@@ -159,12 +169,15 @@ def _random_finding(name: str, noise: Mapping[str, float | str]) -> Finding:
     return Finding("warning", "random-data", message, {"input": name, **noise})
 
 
-def _class_findings(samples: Samples, evaluation: Samples | None) -> Iterator[Finding]:
-    for name, labels in samples.labels.items():
-        classes = _classes(labels)
+def _class_findings(
+    samples: Samples, class_counts: Mapping[str, int], evaluation: Samples | None
+) -> Iterator[Finding]:
+    held_back = _labelled(evaluation, class_counts) if evaluation is not None else {}
+    for name, labels in _labelled(samples, class_counts).items():
+        classes = _classes(labels, class_counts[name])
         if classes is None:
             continue
-        known = _classes(evaluation.labels.get(name)) if evaluation is not None else None
+        known = _classes(held_back.get(name), class_counts[name])
         known_count = max(len(known or ()), len(samples.label_names or ()))
         if len(samples) > 1 and len(classes) == 1 or 2 * len(classes) < known_count:
             of = f" of {known_count}" if known_count else ""
@@ -177,14 +190,28 @@ def _class_findings(samples: Samples, evaluation: Samples | None) -> Iterator[Fi
             yield Finding("warning", "few-classes", message, numbers | {"of": known_count})
 
 
-def _classes(labels: np.ndarray | None) -> set[int] | None:
-    """The classes of class numbers (n,) or (n, 1), or of one-hot rows; None for other labels."""
+def _labelled(samples: Samples, outputs: Iterable[str]) -> dict[str, np.ndarray]:
+    """Labels by output; "y" is the sole output's. An audit does not refuse labels of no output."""
+    names = tuple(outputs)
+    labels = dict(samples.labels)
+    if "y" in labels and "y" not in names and len(names) == 1:
+        labels[names[0]] = labels.pop("y")
+    return {name: array for name, array in labels.items() if name in names}
+
+
+def _classes(labels: np.ndarray | None, class_count: int) -> set[int] | None:
+    """The classes of class numbers (n,) or (n, 1), or of one-hot rows; None for other labels.
+
+    Class numbers lie below the number of scores, and are 0 and 1 for a single score.
+    """
     if labels is None or labels.size == 0:
         return None
     if labels.ndim == 2 and labels.shape[1] > 1:
         one_hot = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
         return set(labels.argmax(axis=1).tolist()) if one_hot else None
     if labels.dtype.kind not in "iub" or labels.size != len(labels):
+        return None
+    if labels.min() < 0 or labels.max() >= max(class_count, 2):
         return None
     return set(labels.ravel().tolist())
 
