@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tfgreen"
 # Each room may import from the rows above its own and from itself, never sideways or downwards.
 LEVELS = (
     {"errors"},
-    {"signature", "profile", "flatbuffer", "golden", "stack", "writing"},
+    {"signature", "profile", "flatbuffer", "golden", "stack", "user_code", "writing"},
     {"models", "data", "manifest", "preprocess", "doctor"},
     {"runtimes", "compression"},
     {"tflite"},

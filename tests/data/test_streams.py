@@ -126,9 +126,9 @@ def test_module_function(project):
     ("spec", "error", "told"),
     [
         ("calib_data:sample", UnknownNameError, "Did you mean 'samples'"),
-        ("calib_data:VERSION", UnknownNameError, "Unknown function in calib_data"),
-        ("calib_date:samples", UsageError, "cannot be imported .ModuleNotFoundError"),
-        ("broken_data:samples", UsageError, "cannot be imported .SystemExit: 3"),
+        ("calib_data:VERSION", UnknownNameError, "Unknown function of module calib_data"),
+        ("calib_date:samples", UsageError, "cannot be imported: No module"),
+        ("broken_data:samples", UsageError, "fails when it is imported: SystemExit: 3"),
         ("calib_data:failing", InvalidDataError, "RuntimeError: no such microphone"),
         ("calib_data:nested", InvalidDataError, "returned a function"),
         ("calib_data:nothing", UsageError, "data of type NoneType"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from tfgreen.user_code import names_a_function
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     _TextType = click.ParamType[str]
 else:
     _TextType = click.ParamType  # click 8.1 has no type parameter
-
-_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 
 
 class SourcePath(_TextType):
@@ -30,7 +29,7 @@ class SourcePath(_TextType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The text itself; a usage error if there is nothing of that name."""
         text = str(value)
-        if Path(text).exists() or (self._function and _FUNCTION.fullmatch(text)):
+        if Path(text).exists() or (self._function and names_a_function(text)):
             return text
         expected = (
             "a path that exists or module:function" if self._function else "a path that exists"

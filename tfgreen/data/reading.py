@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ from tfgreen.data.images import read_image_folder
 from tfgreen.data.matching import match
 from tfgreen.data.parts import Parts, parts_of, split_keys
 from tfgreen.data.samples import Samples
-from tfgreen.data.streams import call, imported, read_batches
+from tfgreen.data.streams import call, read_batches
 from tfgreen.errors import InvalidDataError, MissingPathError, UsageError
 from tfgreen.signature import InputSpec
+from tfgreen.user_code import import_function, names_a_function
 
-_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _EXPECTED = (
     "an .npz or .npy file, a folder of images, 'module:function', arrays, a pair (x, y), a dict "
     "of arrays, a tf.data dataset or any iterable of batches"
@@ -76,8 +75,8 @@ def read_samples(
 
 
 def _read(source: Any, wanted: _Wanted, described: str | None = None) -> Samples:
-    if isinstance(source, str) and _FUNCTION.fullmatch(source) and not Path(source).exists():
-        return _called(imported(source), source, wanted)
+    if isinstance(source, str) and names_a_function(source) and not Path(source).exists():
+        return _called(import_function(source), source, wanted)
     if isinstance(source, str | Path):
         return _from_path(Path(source), wanted)
     if callable(source) and not hasattr(source, "__iter__"):

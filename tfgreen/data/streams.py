@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from tfgreen.data.parts import Parts, parts_of
-from tfgreen.errors import InvalidDataError, TfgreenError, UnknownNameError, UsageError
+from tfgreen.errors import InvalidDataError, TfgreenError
 from tfgreen.signature import InputSpec
 
 # Beyond these an iterable is taken for endless unless a limit says where to stop.
@@ -66,37 +62,6 @@ def call(function: Callable[[], Any], source: str) -> Any:
         raise
     except (Exception, SystemExit) as error:  # whatever a user's function raises
         raise _failed(source, error) from error
-
-
-def imported(spec: str) -> Callable[[], Any]:
-    """The function of "module:function"; the module is also looked for in the working folder.
-
-    Raises UsageError when the module cannot be imported or does not have the function.
-    """
-    module_name, _, name = spec.partition(":")
-    try:
-        with _working_folder_importable():
-            module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever a user's module raises
-        raise UsageError(
-            f"The module '{module_name}' of '{spec}' cannot be imported "
-            f"({type(error).__name__}: {error}). Run from its folder or install it."
-        ) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise UnknownNameError(f"function in {module_name}", name, known)
-    return function
-
-
-@contextmanager
-def _working_folder_importable() -> Iterator[None]:
-    folder = os.getcwd()  # noqa: PTH109 - sys.path holds texts
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
 
 
 def _guarded(batches: Any, source: str) -> Iterator[Any]:

@@ -22,10 +22,10 @@ import tensorflow as tf
 from tfgreen.errors import ConversionError, UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.models import islands, rewrites
+from tfgreen.models.custom_objects import CustomObjects, resolve_custom_objects
 from tfgreen.models.loading import ModelSource, flavour_of, identify, load_source, scan
 from tfgreen.models.saved_model import DEFAULT_SIGNATURE
 from tfgreen.models.serving import Serving, serve_model, serve_saved_model
-from tfgreen.models.user_code import CustomObjects, resolve_custom_objects
 from tfgreen.signature import InputSpec
 
 _TOLERANCE = 1e-5

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ from tfgreen.models.config_signature import inputs_of, outputs_of
 from tfgreen.models.safety import ConfigScan, ForeignCode, scan_config
 from tfgreen.models.saved_model import GRAPH, read_saved_model
 from tfgreen.signature import InputSpec
+from tfgreen.user_code import names_a_function
 
 Kind = Literal["keras3", "keras2", "keras3-h5", "keras2-h5", "saved-model", "tflite", "function"]
 
 _CHUNK_BYTES = 1 << 20
 _LARGEST_CONFIG_BYTES = 256 << 20
 _ZIP, _HDF5, _TFLITE = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"TFL3"
-_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 _READ = "tfgreen reads .keras, .h5, SavedModel folders, float .tflite and module:function."
 
 
@@ -79,7 +78,7 @@ def identify(model: str | Path) -> ModelSource:
     """
     path = Path(model)
     if not path.exists():
-        if _FUNCTION.fullmatch(str(model)):
+        if names_a_function(str(model)):
             return ModelSource("function", path)
         raise MissingPathError(f"There is no model at '{model}'. Give a path that exists. {_READ}")
     try:

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfgreen.errors import InvalidModelError, TfgreenError, UnsupportedModelError, UsageError
-from tfgreen.models.identification import ModelSource, identify
-from tfgreen.models.safety import refuse_foreign_code
-from tfgreen.models.user_code import (
+from tfgreen.models.custom_objects import (
     CustomObjects,
-    import_function,
     registered_names,
     resolve_custom_objects,
-    working_directory_first,
 )
+from tfgreen.models.identification import ModelSource, identify
+from tfgreen.models.safety import refuse_foreign_code
+from tfgreen.user_code import import_function, working_directory_first
 
 __all__ = [
     "ModelSource",

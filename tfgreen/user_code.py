@@ -1,10 +1,11 @@
-"""Importing code of the user's own, named on purpose: `module:function` and custom objects."""
+"""Importing code of the user's own, named on purpose: `module:function`."""
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,16 @@ from typing import Any
 
 from tfgreen.errors import UnknownNameError, UsageError
 
-CustomObjects = str | Mapping[str, Any] | None
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def names_a_function(text: str) -> bool:
+    """Whether a text has the form `module:function`.
+
+    >>> names_a_function("my.models:build"), names_a_function("C:\\\\models")
+    (True, False)
+    """
+    return _FUNCTION.fullmatch(text) is not None
 
 
 def import_function(spec: str) -> Callable[[], Any]:
@@ -25,7 +35,7 @@ def import_function(spec: str) -> Callable[[], Any]:
     'join'
     """
     module_name, _, name = spec.partition(":")
-    module = _import_module(module_name)
+    module = import_module(module_name)
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
@@ -33,43 +43,11 @@ def import_function(spec: str) -> Callable[[], Any]:
     return function  # type: ignore[no-any-return]
 
 
-def resolve_custom_objects(custom_objects: CustomObjects) -> dict[str, Any]:
-    """Custom objects by name.
+def import_module(name: str) -> ModuleType:
+    """The module of that dotted name, also from the working directory.
 
-    custom_objects: a mapping as Keras takes it, or a module's name: then every public class and
-        function in it, or the mapping that `module:NAME` names. Importing the module also runs
-        its `register_keras_serializable` decorators.
-
-    >>> sorted(resolve_custom_objects({"Mine": int}))
-    ['Mine']
+    Raises UsageError when it cannot be imported, or fails or ends the process while it is.
     """
-    if custom_objects is None:
-        return {}
-    if not isinstance(custom_objects, str):
-        return dict(custom_objects)
-    module_name, _, name = custom_objects.partition(":")
-    module = _import_module(module_name)
-    if not name:
-        return {k: v for k, v in vars(module).items() if callable(v) and not k.startswith("_")}
-    named = getattr(module, name, None)
-    if isinstance(named, Mapping):
-        return dict(named)
-    if not callable(named):
-        raise UnknownNameError(f"object of module {module_name}", name, vars(module))
-    return {name: named}
-
-
-def registered_names() -> Collection[str]:
-    """Full names that `register_keras_serializable` knows in this process, of both flavours."""
-    names: set[str] = set()
-    for package in ("keras", "tf_keras"):
-        keras = sys.modules.get(package)
-        if keras is not None and hasattr(keras, "saving"):
-            names.update(keras.saving.get_custom_objects())
-    return names
-
-
-def _import_module(name: str) -> ModuleType:
     try:
         with working_directory_first():
             return importlib.import_module(name)
@@ -78,7 +56,7 @@ def _import_module(name: str) -> ModuleType:
             f"The module '{name}' cannot be imported: {error}. Give the dotted name of a module "
             "that is installed or lies in the working directory."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # whatever a user's module raises
         raise UsageError(
             f"The module '{name}' fails when it is imported: {type(error).__name__}: {error}"
         ) from error

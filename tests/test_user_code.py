@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tfgreen.errors import UnknownNameError, UnsupportedModelError, UsageError
+from tfgreen.models.custom_objects import resolve_custom_objects
 from tfgreen.models.loading import load_model
-from tfgreen.models.user_code import import_function, resolve_custom_objects
+from tfgreen.user_code import import_function
 
 
 @pytest.fixture
@@ -60,6 +61,12 @@ def test_a_module_that_fails_is_a_usage_error(module: str, tmp_path: Path) -> No
     (tmp_path / "broken_of_mine.py").write_text("1 / 0\n")
     with pytest.raises(UsageError, match="fails when it is imported: ZeroDivisionError"):
         import_function("broken_of_mine:build")
+
+
+def test_a_module_that_ends_the_process_is_a_usage_error(module: str, tmp_path: Path) -> None:
+    (tmp_path / "script_of_mine.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(UsageError, match="fails when it is imported: SystemExit: 3"):
+        import_function("script_of_mine:build")
 
 
 def test_a_function_may_import_its_neighbours_when_it_runs(module: str, tmp_path: Path) -> None:
