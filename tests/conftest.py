@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ os.environ.update(
 )
 
 ROOT = Path(__file__).parents[1]
+# A shell that starts a job in the background has it ignore Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TRAINER = ROOT / "tests" / "trained_models.py"
 
 

@@ -119,7 +119,8 @@ def test_a_task_without_end(altered: Callable[..., None]) -> None:
     message = "The xnnpack kernels gave no answer within 600 seconds on SOFTMAX."
     altered("xnnpack", "SOFTMAX", lambda outcome: Outcome("timed-out", message))
     (check,) = found(judge(CLASSIFIER, "coral-edgetpu-int8"), "op-timed-out")
-    assert (check.status, check.message) == ("failed", message)
+    assert check.status == "warning", "a machine may be slow; only the truth has to be in time"
+    assert message.rstrip(".") in check.message
 
 
 def test_known_bad_where_it_is_only_compared() -> None:
