@@ -38,6 +38,7 @@ LEVELS = (
 PUBLIC_NAMES = {
     "Bundle",
     "Certificate",
+    "Clustering",
     "ExportProfile",
     "Pruning",
     "export",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
+    from tfgreen.compression.clustering import Clustering
     from tfgreen.compression.iterative import prune_iteratively
     from tfgreen.compression.one_shot import prune
     from tfgreen.compression.pruning import Pruning
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "Certificate",
+    "Clustering",
     "ConversionError",
     "ExportProfile",
     "GateError",
@@ -82,6 +84,7 @@ __all__ = [
 _MODULES = {
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",
+    "Clustering": "tfgreen.compression.clustering",
     "export": "tfgreen.pipeline",
     "ExportProfile": "tfgreen.profile",
     "inspect": "tfgreen.inspection",
