@@ -77,6 +77,8 @@ def parse_bytes(size: int | str) -> int:
     expected = "expected a positive whole number of bytes or a text like '64KB' or '1.5MB'"
     if isinstance(size, bool) or not isinstance(size, int | str):
         raise UsageError(f"Received the size {size!r}; {expected}.")
+    if isinstance(size, int) and size >= 1:
+        return size
     found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)\s*", str(size).lower())
     if found is None or found[2] not in _BYTE_UNITS:
         raise UsageError(f"Received the size '{size}'; {expected}.")
