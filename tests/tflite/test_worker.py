@@ -47,7 +47,13 @@ def test_what_is_odd_about_the_model_is_told_when_it_cannot_be_quantized(
     def refuse(*arguments: object) -> None:
         raise ConversionError("No engine could quantize the model.")
 
-    odd = SimpleNamespace(inputs=(), outputs=("y",), rewrites=(), notes=("GRU 'g' stays a loop",))
+    odd = SimpleNamespace(
+        inputs=(),
+        outputs=("y",),
+        rewrites=(),
+        notes=("GRU 'g' stays a loop",),
+        is_quantization_aware=False,
+    )
     monkeypatch.setattr(worker, "_open", lambda request: odd)
     monkeypatch.setattr(worker, "_float_file", lambda convertible, request: b"")
     monkeypatch.setattr(worker, "_check_float_file", lambda *arguments: 0.0)

@@ -155,6 +155,31 @@ def with_constants(model: TfliteModel, values: Mapping[int, np.ndarray]) -> byte
     return pack(root, model.content)
 
 
+def with_requantized_constants(
+    model: TfliteModel, values: Mapping[int, tuple[np.ndarray, np.ndarray]]
+) -> bytes:
+    """`with_constants` that sets the scales too: (stored values, scales) by tensor index.
+
+    The tensor keeps its zero points, of which there have to be as many as scales.
+
+    Raises:
+        UsageError: another number of scales, or what `with_constants` refuses.
+    """
+    changed = TfliteModel.from_bytes(with_constants(model, {i: v[0] for i, v in values.items()}))
+    root, graph = _shallow_copy(changed)
+    for index, (_, scales) in values.items():
+        tensor = graph.tensors[index] = copy.copy(graph.tensors[index])
+        facts = model.tensors[index].quantization
+        if facts is None or facts.scales.shape != scales.shape:
+            raise UsageError(
+                f"Tensor {index} has {0 if facts is None else facts.scales.size} scales; received "
+                f"{scales.size}."
+            )
+        tensor.quantization = copy.copy(tensor.quantization)
+        tensor.quantization.scale = np.asarray(scales, np.float32)
+    return pack(root, changed.content)
+
+
 def inline_external_buffers(content: bytes) -> bytes:
     """The same file with every constant inside the flatbuffer; `content` itself if all are.
 

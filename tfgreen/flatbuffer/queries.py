@@ -15,7 +15,8 @@ def logits(model: TfliteModel) -> tuple[int, ...]:
     """For each graph output, the tensor whose error says most about the model's.
 
     A trailing SOFTMAX or LOGISTIC squashes errors, and QUANTIZE, DEQUANTIZE and RESHAPE only
-    repack them: the tensor before that chain is taken, else the output itself.
+    repack them: the tensor before that chain is taken, else the output itself. A QUANTIZE and a
+    DEQUANTIZE that round a float tensor, as quantization-aware training does, are no repacking.
 
     Returns:
         One tensor index for each of `model.outputs`, in their order.
@@ -28,13 +29,19 @@ def _before_squashing(model: TfliteModel, output: int) -> int:
     found = current = output
     while (op := model.producer(current)) is not None and op.name in passable:
         current = op.inputs[0]
-        if model.tensors[current].is_constant:
+        if model.tensors[current].is_constant or _rounds(model, op):
             break
         if op.name != "RESHAPE":
             found = current
         if op.name in _SQUASHING:
             passable = _CONVERSIONS
     return found
+
+
+def _rounds(model: TfliteModel, op: Op) -> bool:
+    before = model.producer(op.inputs[0])
+    is_pair = op.name == "DEQUANTIZE" and before is not None and before.name == "QUANTIZE"
+    return is_pair and before is not None and model.tensors[before.inputs[0]].dtype == "float32"
 
 
 def multiply_accumulates(model: TfliteModel, op: Op) -> int:

@@ -44,12 +44,6 @@ def may_leave_islands(folder: Path) -> bool:
     return any(True for function in _functions(_read(folder)) for _ in _candidates(function))
 
 
-def is_quantization_aware(folder: Path) -> bool:
-    """Whether a SavedModel's graph carries the ranges that quantization-aware training found."""
-    functions = _functions(_read(folder))
-    return any(node.op.startswith("FakeQuant") for f in functions for node in f.node_def)
-
-
 def islands_of(float_content: bytes) -> tuple[str, ...]:
     """Names of the tensors in a converted float file that would be islands in an integer one."""
     model = TfliteModel.from_bytes(float_content)

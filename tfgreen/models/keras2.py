@@ -7,6 +7,7 @@ variable is put back, so that the process is left as it was found.
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from tfgreen.errors import MissingDependencyError
-from tfgreen.models.known_classes import MODEL_OPTIMIZATION
+from tfgreen.models.known_classes import MODEL_OPTIMIZATION, QUANTIZATION_AWARE
 
 _LEGACY_SWITCH = "TF_USE_LEGACY_KERAS"
 _PRUNING, _CLUSTERING = "PruneLowMagnitude", "ClusterWeights"
@@ -58,6 +59,8 @@ def load(
     classes: the class names in its config; those of TensorFlow Model Optimization are provided.
     """
     keras = tf_keras()
+    if not QUANTIZATION_AWARE.isdisjoint(classes):
+        importlib.import_module("tfgreen.models.qat_layers")  # registers its classes
     with ExitStack() as scopes:
         if not MODEL_OPTIMIZATION.isdisjoint(classes):
             package = model_optimization()

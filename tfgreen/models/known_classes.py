@@ -94,7 +94,16 @@ MODEL_OPTIMIZATION = words(
     """
 )
 
-CLASSES = LAYERS | MODELS | PARTS | VALUES | MODEL_OPTIMIZATION
+# tfgreen's own layers of quantization-aware training, as they are registered with tf_keras.
+QUANTIZATION_AWARE = words(
+    """
+    tfgreen>BatchMatMul tfgreen>CausalMask tfgreen>ChannelWeightsQuantizer
+    tfgreen>FixedRangeQuantizer tfgreen>RoundedActivation tfgreen>RoundedWeights
+    tfgreen>WeightsConfig
+    """
+)
+
+CLASSES = LAYERS | MODELS | PARTS | VALUES | MODEL_OPTIMIZATION | QUANTIZATION_AWARE
 
 ACTIVATIONS = words(
     """

@@ -18,7 +18,9 @@ from tfgreen.models.loading import flavour_of
 # An unrolled graph grows with every step; beyond this it is no graph for a small device.
 MOST_STEPS = 128
 
-# tf_keras's LSTM has a kernel of its own in TFLite and stays as it is.
+# tf_keras's LSTM has a kernel of its own in TFLite and stays as it is, but for models that were
+# trained for their steps: with that kernel the file is 12 steps off where unrolled it is 1.
+_FUSED = ("LSTM",)
 _LOOPED = {
     "keras3": ("RNN", "LSTM", "GRU", "SimpleRNN"),
     "keras2": ("RNN", "GRU", "SimpleRNN"),
@@ -40,16 +42,20 @@ def compute_in_float32(model: Any) -> tuple[str, ...]:
     return tuple(f"computed in float32, where it was trained in {name}" for name in mixed)
 
 
-def unroll_recurrent_layers(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def unroll_recurrent_layers(
+    model: Any, *, with_fused: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Unroll the loops of a model that this process alone holds; tells what was and was not.
 
+    with_fused: also those that TFLite has a kernel of its own for.
     The second tuple names the layers that stay loops, with the reason.
     """
     flavour = flavour_of(model)
+    loops = (*_LOOPED[flavour], *(_FUSED if with_fused else ()))
     unrolled: list[str] = []
     looped: list[str] = []
     for layer in _layers(model, flavour):
-        if type(layer).__name__ not in _LOOPED[flavour] or layer.unroll or not layer.built:
+        if type(layer).__name__ not in loops or layer.unroll or not layer.built:
             continue
         steps = _steps(layer)
         if steps is None or steps > MOST_STEPS:

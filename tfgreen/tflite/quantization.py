@@ -74,7 +74,7 @@ def quantize(
     race = Race(
         Judge(float_content, inputs),
         statistics.runs,
-        _float_op if profile.full_integer else lambda model: None,
+        float_op if profile.full_integer else lambda model: None,
         lambda done: on_progress("choosing ranges and rounding", done, 0),
     )
     if profile.scheme == "int8":
@@ -128,7 +128,8 @@ def _runs(inputs: Sequence[np.ndarray], runs: Sequence[int]) -> list[list[np.nda
     return [[array[run] for array in inputs] for run in runs]
 
 
-def _float_op(model: TfliteModel) -> str | None:
+def float_op(model: TfliteModel) -> str | None:
+    """What keeps a file from being all integer, in words, or None."""
     names = [
         op.name
         for op in model.ops

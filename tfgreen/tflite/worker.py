@@ -15,9 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from traceback import format_exc
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfgreen.tflite.fake_quantization import FakeQuantized
 
 REQUEST, CALIBRATION, PROGRESS = "request.json", "calibration.npz", "progress.jsonl"
 FLOAT, MODEL, FACTS, ERROR = "float.tflite", "model.tflite", "facts.json", "error.json"
@@ -25,6 +29,7 @@ FLOAT, MODEL, FACTS, ERROR = "float.tflite", "model.tflite", "facts.json", "erro
 _NO_MEMORY_FOR_A_LIBRARY = "failed to map segment from shared object"
 _CHECKED_RUNS = 8
 _FLOAT_TOLERANCE = 1e-4
+_ROUNDING_TOLERANCE = 0.25
 
 
 class _Clock:
@@ -135,15 +140,15 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     if request["job"] == "describe":
         return facts
     clock.note("converting to a float file")
-    float_content = _float_file(convertible, request)
-    (folder / FLOAT).write_bytes(float_content)
+    start = _start(convertible, request)
+    (folder / FLOAT).write_bytes(start.judged_by)
     clock.step("float_conversion")
     samples = _calibration(folder, request["calibration_inputs"])
-    facts["float_error"] = _check_float_file(convertible, float_content, samples, request)
+    facts["float_error"] = _check_float_file(convertible, start, samples, request)
     clock.step("float_check")
     if request["job"] == "convert":
         try:
-            facts |= _quantize(folder, float_content, samples, request, clock)
+            facts |= _quantize(folder, start, samples, request, clock)
         except ConversionError as error:  # what was odd about the model may well be the reason
             raise ConversionError(". ".join([str(error).rstrip("."), *facts["notes"]])) from error
         clock.step("quantization")
@@ -162,6 +167,32 @@ def _open(request: dict[str, Any]) -> Any:
         allow_unsafe=request["allow_unsafe"],
         batch=request["profile"]["batch"],
     )
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a conversion starts from.
+
+    computes: the float file that computes what the model does. judged_by: the one that the
+    quantized file is held against. trained: what quantization-aware training left, else None.
+    """
+
+    computes: bytes
+    judged_by: bytes
+    trained: FakeQuantized | None = None
+
+
+def _start(convertible: Any, request: dict[str, Any]) -> _Start:
+    from tfgreen.profile import ExportProfile
+    from tfgreen.tflite.fake_quantization import read_fake_quantization
+
+    content = _float_file(convertible, request)
+    trained = read_fake_quantization(content) if convertible.is_quantization_aware else None
+    if trained is None:
+        return _Start(content, content)
+    profile = ExportProfile.model_validate(request["profile"])
+    rounds = profile.needs_calibration or request["job"] != "convert"
+    return _Start(trained.simulated, trained.simulated if rounds else trained.plain, trained)
 
 
 def _float_file(convertible: Any, request: dict[str, Any]) -> bytes:
@@ -194,26 +225,36 @@ def _calibration(folder: Path, names: Sequence[str] | None) -> dict[str, Any] | 
 
 
 def _check_float_file(
-    convertible: Any, content: bytes, samples: dict[str, Any] | None, request: dict[str, Any]
+    convertible: Any, start: _Start, samples: dict[str, Any] | None, request: dict[str, Any]
 ) -> float | None:
     """Largest |file - model| over the model's largest |output|; refuses what is not the same.
 
-    None for a file with select ops: no Python package has an interpreter that runs them.
+    A model that rounds may round the other way where sums come in another order, and what follows
+    differs by steps; where that is much, the two are compared without their roundings. None for a
+    file with select ops: no Python package has an interpreter that runs them.
     """
     from tfgreen.flatbuffer import TfliteModel
     from tfgreen.tflite.float_check import float_error, probe
     from tfgreen.tflite.select_ops import select_ops
 
+    content = start.computes
     if select_ops(TfliteModel.from_bytes(content)):
         return None
-    error = float_error(content, convertible, samples or probe(convertible.inputs), _CHECKED_RUNS)
-    if error.relative > _FLOAT_TOLERANCE:
+    data = samples or probe(convertible.inputs)
+    error, limit = float_error(content, convertible, data, _CHECKED_RUNS), _FLOAT_TOLERANCE
+    if start.trained is not None:
+        limit = _ROUNDING_TOLERANCE
+        if error.relative > limit:
+            plain = convertible.unrounded()
+            error = float_error(_float_file(plain, request), plain, data, _CHECKED_RUNS)
+            limit = _FLOAT_TOLERANCE
+    if error.relative > limit:
         from tfgreen.errors import ConversionError
 
         raise ConversionError(
             f"The float file that the converter made of {request['model_name']} does not compute "
             f"what the model does: output '{error.output}' is off by {error.relative:.2g} of its "
-            f"largest value (limit {_FLOAT_TOLERANCE:g}). The model may be random at inference; "
+            f"largest value (limit {limit:g}). The model may be random at inference; "
             "check for layers that ignore training=False."
         )
     return error.relative
@@ -221,7 +262,7 @@ def _check_float_file(
 
 def _quantize(
     folder: Path,
-    float_content: bytes,
+    start: _Start,
     samples: dict[str, Any] | None,
     request: dict[str, Any],
     clock: _Clock,
@@ -232,9 +273,10 @@ def _quantize(
     from tfgreen.runtimes import quantize_inputs
     from tfgreen.tflite.quantization import quantize
     from tfgreen.tflite.select_ops import refuse_select_ops, select_ops
+    from tfgreen.tflite.trained_quantization import quantize_as_trained
 
     profile = ExportProfile.model_validate(request["profile"])
-    model = TfliteModel.from_bytes(float_content)
+    model = TfliteModel.from_bytes(start.judged_by)
     if profile.needs_calibration:
         refuse_select_ops(select_ops(model), request["model_name"])
     runs = None
@@ -242,9 +284,13 @@ def _quantize(
         whole = Samples(samples)
         whole = whole.head(len(whole) - len(whole) % profile.batch)
         runs = quantize_inputs(model, whole)
-    quantized = quantize(float_content, runs, profile, clock.note)
+    if start.trained is not None and runs is not None and profile.needs_calibration:
+        quantized = quantize_as_trained(start.trained, runs, profile, clock.note)
+    else:
+        quantized = quantize(start.judged_by, runs, profile, clock.note)
     (folder / MODEL).write_bytes(quantized.content)
-    return quantized.to_facts()
+    facts = quantized.to_facts()
+    return facts if start.trained is None else {**facts, "trained": start.trained.to_facts()}
 
 
 if __name__ == "__main__":
