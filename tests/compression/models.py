@@ -73,6 +73,21 @@ def nested_model() -> Any:
     return model
 
 
+def models_without_a_graph() -> list[tuple[Any, str]]:
+    """Subclassed and unbuilt models of both Keras, and what their refusal says."""
+    old = tf_keras()
+
+    def subclassed(base: Any) -> Any:
+        return type("Subclassed", (base,), {"call": lambda self, inputs: inputs})()
+
+    return [
+        (subclassed(keras.Model), "is a subclassed model .Subclassed"),
+        (subclassed(old.Model), "is a subclassed model .Subclassed"),
+        (keras.Sequential([keras.layers.Dense(3)]), "was never built"),
+        (old.Sequential([old.layers.Dense(3)]), "was never built"),
+    ]
+
+
 def compile_classifier(model: Any, flavour: Any) -> None:
     model.compile(
         flavour.optimizers.Adam(0.01),

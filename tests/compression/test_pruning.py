@@ -19,6 +19,7 @@ from tests.compression.models import (
     dense_model,
     fingerprint,
     kernels,
+    models_without_a_graph,
     nested_model,
     tf_keras_model,
     zeros,
@@ -30,6 +31,7 @@ from tfgreen.errors import UnknownNameError, UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import model_optimization, tf_keras
 
 X, Y = data()
+STEPS = model_optimization().sparsity.keras.ConstantSparsity(0.5, 1)
 
 
 def pruned(technique: Pruning, model: Any, epochs: int = 2, **options: Any) -> tuple[Any, Any]:
@@ -306,6 +308,79 @@ def test_layers_that_the_original_refuses_or_gets_wrong(kind: str) -> None:
         assert decision.measures["sparsity"] == pytest.approx(0.5, abs=0.1)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Own(keras.layers.Layer):
+    """A layer of one's own, with a normalization inside."""
+
+    def build(self, input_shape: Any) -> None:
+        self.table = self.add_weight(name="table", shape=(input_shape[-1], 6))
+        self.norm = keras.layers.LayerNormalization()
+        self.norm.build((None, 6))
+
+    def call(self, inputs: Any) -> Any:
+        return self.norm(inputs @ self.table)
+
+
+def test_a_layer_of_ones_own() -> None:
+    model = small_model(Own(name="own"))
+    wrapped, final = pruned(Pruning(sparsity={Own: 0.5}), model)
+    own = final.get_layer("own")
+    assert type(own) is Own
+    assert zeros(own.table.numpy()) == 24  # of 8 * 6
+    assert zeros(own.norm.gamma.numpy()) == 0
+
+
+def test_mixed_precision_is_kept_and_told() -> None:
+    model = small_model(keras.layers.Dense(6, name="half", dtype="mixed_float16"))
+    technique = Pruning(sparsity=0.5)
+    wrapped, final = pruned(technique, model)
+    assert final.get_layer("half").compute_dtype == "float16"
+    assert zeros(kernels(final)["half"]) == 24
+    assert technique.report(wrapped).of("half").reason == "trained in float32"
+    wrapped.fit(X, Y, verbose=0)
+    assert zeros(kernels(technique.finalize(wrapped))["half"]) == 24
+
+
+@pytest.mark.parametrize(
+    "settings", [{"steps_per_execution": 4}, {"run_eagerly": True}], ids=["at-once", "eagerly"]
+)
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_ways_to_run_a_step(settings: dict[str, Any], scope: Any) -> None:
+    model = dense_model()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), **settings)
+    _, final = pruned(Pruning(sparsity=0.5, scope=scope), model)
+    assert sum(zeros(kernel) for kernel in kernels(final).values()) == 88
+
+
+def test_inside_another_model() -> None:
+    technique = Pruning(sparsity=0.5)
+    wrapped = technique.prepare(tf_keras_model())
+
+    class Around(tf_keras().Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.student = wrapped
+
+        def call(self, inputs: Any, training: Any = None) -> Any:
+            return self.student(inputs, training=training)
+
+    around = Around()
+    compile_classifier(around, tf_keras())
+    around.fit(X, Y, epochs=2, verbose=0, callbacks=technique.callbacks())
+    assert [zeros(kernel) for kernel in kernels(technique.finalize(wrapped)).values()] == [64, 24]
+
+
+def test_a_threshold_that_begins_later_keeps_its_sparsity() -> None:
+    model = dense_model()
+    original = kernels(model)["hidden"]
+    technique = Pruning(threshold=0.2, schedule="constant", begin=0.5)
+    wrapped = technique.prepare(model)
+    assert zeros(wrapped.trainable_weights[0].numpy()) == 0
+    wrapped.fit(X, Y, epochs=2, batch_size=16, verbose=0)
+    expected = np.count_nonzero(np.abs(original) < 0.2)
+    assert zeros(kernels(technique.finalize(wrapped))["hidden"]) == expected
+
+
 def test_outputs_keep_their_names() -> None:
     inputs = keras.Input((FEATURES,))
     outputs = {name: keras.layers.Dense(2, name=name)(inputs) for name in ("one", "two")}
@@ -457,18 +532,7 @@ def test_a_model_without_kernels_is_refused() -> None:
         Pruning(sparsity=0.5).prepare(model)
 
 
-class Subclassed(keras.Model):
-    def call(self, inputs: Any) -> Any:
-        return inputs
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (Subclassed(), "subclassed model"),
-        (keras.Sequential([keras.layers.Dense(3)]), "never built"),
-    ],
-)
+@pytest.mark.parametrize(("model", "message"), models_without_a_graph())
 def test_models_without_a_graph_are_refused(model: Any, message: str) -> None:
     with pytest.raises(UnsupportedModelError, match=message):
         Pruning(sparsity=0.5).prepare(model)
@@ -515,7 +579,10 @@ def test_models_without_a_graph_are_refused(model: Any, message: str) -> None:
         ({"pattern": "2:4", "block_size": (4, 1)}, "Blocks are pruned to a sparsity"),
         ({"sparsity": 0.5, "block_pooling": "sum"}, "Unknown block pooling"),
         ({"sparsity": 0.5, "schedule": object()}, "which has its own sparsity"),
-        ({"schedule": object(), "begin": 0.5}, "received begin and a schedule of its own"),
+        ({"schedule": object()}, "schedule received <object .* or a schedule object"),
+        ({"schedule": STEPS, "begin": 0.5}, "received begin and a schedule object"),
+        ({"threshold": 0.1, "end": 0.5}, "received end and a threshold that takes effect at once"),
+        ({"threshold": "a", "threshold_unit": "quantile"}, "received 'a'; expected a share"),
         ({"sparsity": 0.5, "skip": [None]}, "skip received None as a layer"),
     ],
 )
@@ -531,6 +598,15 @@ def test_options_are_frozen() -> None:
     assert technique == Pruning(sparsity={"head": 0.5})
     with pytest.raises(dataclasses.FrozenInstanceError):
         technique.begin = 0.5  # type: ignore[misc]
+
+
+def small_model(layer: Any) -> Any:
+    keras.utils.set_random_seed(7)
+    inputs = keras.Input((FEATURES,))
+    head = keras.layers.Dense(CLASSES, name="head", dtype="float32")
+    model = keras.Model(inputs, head(layer(inputs)))
+    compile_classifier(model, keras)
+    return model
 
 
 def conv_model() -> Any:

@@ -16,19 +16,13 @@ def copy_of(model: Any) -> Any:
     Raises:
         UnsupportedModelError: the model is subclassed or was never built.
     """
+    refuse_without_graph(model)
     if flavour_of(model) == "keras2":
         from tfgreen.models.bridge import to_keras2
 
         return to_keras2(model)
-    from tfgreen.models.bridge.nodes import functional_of
     from tfgreen.models.bridge.rebuilding import rebuilt
 
-    if functional_of(model) is None:
-        raise UnsupportedModelError(
-            f"'{model.name}' ({type(model).__name__}) has no graph that could be copied: it is "
-            "subclassed or was never built. Write it with the functional API, or give a "
-            "Sequential model an Input first."
-        )
     copy = rebuilt(model)
     for source, target in zip(model.weights, copy.weights, strict=True):
         target.assign(source.numpy())
@@ -37,6 +31,28 @@ def copy_of(model: Any) -> Any:
             layer.finalize_state()  # it computes with constants made of its weights
     _compile_alike(copy, model)
     return copy
+
+
+def refuse_without_graph(model: Any) -> None:
+    """Raise UnsupportedModelError for a model whose layers are not connected in a graph."""
+    if flavour_of(model) == "keras2":
+        has_graph = bool(getattr(model, "_is_graph_network", False))
+    else:
+        from tfgreen.models.bridge.nodes import functional_of
+
+        has_graph = functional_of(model) is not None
+    if has_graph:
+        return
+    if type(model).__name__ == "Sequential":
+        raise UnsupportedModelError(
+            f"The model '{model.name}' was never built, so the shape of its input is unknown. Give "
+            "it an Input layer first, or call model.build(input_shape)."
+        )
+    raise UnsupportedModelError(
+        f"'{model.name}' is a subclassed model ({type(model).__name__}): its layers are called by "
+        "Python code and not by a graph. Write it with the functional API: inputs = "
+        "keras.Input(...), outputs = ..., keras.Model(inputs, outputs)."
+    )
 
 
 def _compile_alike(copy: Any, model: Any) -> None:

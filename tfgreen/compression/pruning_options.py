@@ -40,9 +40,9 @@ def check_options(technique: Pruning) -> None:
 def check_threshold(threshold: Any, unit: str, name: str = "threshold") -> None:
     """Refuse a threshold, or thresholds by layer, that is none in this unit."""
     _choose(unit, THRESHOLD_UNITS, "threshold unit")
+    largest = 1.0 if unit == "quantile" else math.inf
     for value in _values(threshold, name):
-        is_share = unit != "quantile" or value < 1
-        if not _is_number(value) or value < 0 or not is_share:
+        if not _is_number(value) or not 0 <= value < largest:
             expected = "a share from 0 to below 1" if unit == "quantile" else "a number from 0 on"
             raise UsageError(f"{name} received {value!r}; expected {expected} ({unit}).")
 
@@ -110,7 +110,7 @@ def _check_schedule(technique: Pruning) -> None:
             raise UsageError(f"{name} received {value!r}; expected steps, 1 or more.")
     check_sparsity(technique.initial_sparsity, "initial_sparsity")
     if technique.has_own_schedule:
-        _refuse_settings(technique, "a schedule of its own, which counts steps")
+        _check_own_schedule(technique)
         return
     _choose(technique.schedule_name, SCHEDULES, "schedule")
     if technique.initial_sparsity and technique.schedule_name == "constant":
@@ -121,6 +121,20 @@ def _check_schedule(technique: Pruning) -> None:
                 f"initial_sparsity received {technique.initial_sparsity:g}; expected less than "
                 f"the sparsity in the end, {target:g}."
             )
+
+    if technique.prunes_at_once:
+        reason = "a threshold that takes effect at once. Give a schedule for one that does not"
+        _refuse_settings(technique, reason)
+
+
+def _check_own_schedule(technique: Pruning) -> None:
+    schedule = technique.schedule
+    if not callable(schedule) or not hasattr(schedule, "get_config"):
+        raise UsageError(
+            f"schedule received {schedule!r}; expected one of {', '.join(SCHEDULES)}, or a "
+            "schedule object of TensorFlow Model Optimization."
+        )
+    _refuse_settings(technique, "a schedule object, which counts steps")
 
 
 def _check_pattern(technique: Pruning) -> None:
@@ -153,7 +167,7 @@ def _refuse_settings(technique: Pruning, reason: str) -> None:
     defaults = type(technique).__dataclass_fields__
     for name in ("begin", "end", "frequency", "training_steps", "initial_sparsity"):
         if getattr(technique, name) != defaults[name].default:
-            raise UsageError(f"Pruning received {name} and {reason}. Leave one of them out.")
+            raise UsageError(f"Pruning received {name} and {reason}: leave {name} out.")
 
 
 def _check_share(value: Any, name: str) -> None:

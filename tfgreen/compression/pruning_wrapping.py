@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfgreen.compression.copies import refuse_without_graph
 from tfgreen.compression.pruning_plan import LayerPlan, plan_of
 from tfgreen.compression.pruning_state import PrunedKernel, PrunedLayer, PruningState
 from tfgreen.compression.pruning_wrapper import (
@@ -17,7 +18,7 @@ from tfgreen.compression.pruning_wrapper import (
 from tfgreen.compression.schedules import KernelSchedule
 from tfgreen.compression.selection import placed_layers
 from tfgreen.errors import UnsupportedModelError, UsageError
-from tfgreen.models.bridge.origin import crossing_of, origin_of, remember
+from tfgreen.models.bridge.origin import origin_of
 from tfgreen.models.keras2 import is_model, layers_of, tf_keras
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def wrapped_copy(technique: Pruning, model: Any) -> tuple[Any, PruningState]:
     """
     from tfgreen.models.bridge import compile_as, to_keras2
 
+    refuse_without_graph(model)
     _refuse_wrapped(model)
     copy = to_keras2(model)
     plans, skipped = plan_of(technique, copy)
@@ -56,9 +58,6 @@ def wrapped_copy(technique: Pruning, model: Any) -> tuple[Any, PruningState]:
     for layer in state.layers:
         for kernel in layer.kernels:
             kernel.schedule.calls = calls[id(layer.wrapper)]
-    crossing = crossing_of(copy)
-    if crossing is not None:
-        remember(wrapped, crossing)
     compile_as(wrapped, copy)
     return wrapped, state
 
