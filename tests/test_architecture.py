@@ -29,7 +29,7 @@ LEVELS = (
     {"inspection"},
     {"reporting"},
     {"bundle"},
-    {"pipeline"},
+    {"pipeline", "tfmot"},
     {"recheck", "demonstration"},
     {"cli"},
     {"__main__"},
@@ -41,6 +41,7 @@ PUBLIC_NAMES = {
     "Clustering",
     "ExportProfile",
     "Pruning",
+    "QuantizationAwareTraining",
     "export",
     "inspect",
     "list_profiles",
@@ -190,7 +191,7 @@ def test_nothing_but_the_worker_side_loads_tensorflow() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
 
 
-HEAVY_ROOMS = ("tfgreen.models.", "tfgreen.tflite.")
+HEAVY_ROOMS = ("tfgreen.models.", "tfgreen.tflite.", "tfgreen.tfmot.")
 HEAVY = frozenset({"tensorflow", "keras", "tf_keras", "tensorflow_model_optimization"})
 
 

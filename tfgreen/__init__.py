@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfgreen.compression.one_shot import prune
     from tfgreen.compression.pruning import Pruning
     from tfgreen.compression.pruning_report import pruning_report
+    from tfgreen.compression.quantization import QuantizationAwareTraining
     from tfgreen.compression.sensitivity import sensitivity_scan
     from tfgreen.errors import (
         ConversionError,
@@ -63,6 +64,7 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "Pruning",
+    "QuantizationAwareTraining",
     "TfgreenError",
     "UnknownNameError",
     "UnsafeModelError",
@@ -95,6 +97,7 @@ _MODULES = {
     "prune_iteratively": "tfgreen.compression.iterative",
     "Pruning": "tfgreen.compression.pruning",
     "pruning_report": "tfgreen.compression.pruning_report",
+    "QuantizationAwareTraining": "tfgreen.compression.quantization",
     "sensitivity_scan": "tfgreen.compression.sensitivity",
     "verify": "tfgreen.recheck",
 }

@@ -1,0 +1,67 @@
+"""Freezes BatchNormalization after a share of training.
+
+Its statistics move with every batch, and the folded weights and their steps move with them.
+Towards the end the steps should stand still (Krishnamoorthi 2018, arXiv 1806.08342, 3.2).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from tfgreen.models.keras2 import tf_keras
+
+_NORMALIZATIONS = frozenset({"BatchNormalization", "SyncBatchNormalization"})
+
+
+def norm_freezing(after: float) -> Any:
+    """A tf_keras callback. after: share of the steps of this training, 0 to 1."""
+    return _callback_class()(after)
+
+
+def freeze_norms(model: Any) -> tuple[str, ...]:
+    """Freeze the model's BatchNormalization layers; the names of those that were not frozen."""
+    found = [
+        layer
+        for layer in model.layers
+        if type(layer).__name__ in _NORMALIZATIONS and layer.trainable
+    ]
+    for layer in found:
+        layer.trainable = False
+    return tuple(layer.name for layer in found)
+
+
+@cache
+def _callback_class() -> type:
+    class NormFreezing(tf_keras().callbacks.Callback):  # type: ignore[misc]
+        """Freezes once, when the share of steps is reached."""
+
+        def __init__(self, after: float) -> None:
+            super().__init__()
+            self._after = after
+            self._steps_done = 0
+            self._is_due = True
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            """Where the number of steps is not known, whole epochs are counted."""
+            if self._total_steps() is None and epoch >= self._after * self.params["epochs"]:
+                self._freeze()
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            """Count the step that begins."""
+            total = self._total_steps()
+            if total is not None and self._steps_done >= self._after * total:
+                self._freeze()
+            self._steps_done += 1
+
+        def _total_steps(self) -> int | None:
+            steps, epochs = self.params.get("steps"), self.params["epochs"]
+            return None if steps is None else int(steps) * int(epochs)
+
+        def _freeze(self) -> None:
+            if self._is_due and freeze_norms(self.model):
+                # What is trained is fixed in the compiled step: make it anew.
+                self.model.make_train_function(force=True)
+            self._is_due = False
+
+    return NormFreezing

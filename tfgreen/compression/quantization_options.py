@@ -1,0 +1,57 @@
+"""Which options of `QuantizationAwareTraining` make sense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tfgreen.compression.selection import check_selectors
+from tfgreen.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfgreen.compression.quantization import QuantizationAwareTraining
+
+
+def check_options(technique: QuantizationAwareTraining) -> None:
+    """Raise UsageError for what makes no sense."""
+    _check_bits(technique)
+    for name in ("preserve_sparsity", "preserve_clusters", "calibrate"):
+        _check(isinstance(getattr(technique, name), bool), technique, name, "True or False")
+    _check(
+        technique.weight_steps in (None, "channel", "layer"),
+        technique,
+        "weight_steps",
+        "'channel', 'layer' or None",
+    )
+    after = technique.freeze_batch_norm_after
+    _check(
+        after is None or (_is_number(after) and 0 <= after <= 1),
+        technique,
+        "freeze_batch_norm_after",
+        "a share of training from 0 to 1, or None",
+    )
+    for name in ("skip", "only"):
+        value = getattr(technique, name)
+        if value is None:
+            continue
+        _check(isinstance(value, tuple), technique, name, "a tuple or list of layers")
+        check_selectors(value, name)
+
+
+def _check_bits(technique: QuantizationAwareTraining) -> None:
+    bits: int = technique.weight_bits
+    if bits == 2:
+        raise UsageError(
+            "weight_bits received 2; expected 8 or 4. No runtime that tfgreen exports for computes "
+            "with weights of 2 bits: they would be stored in 8."
+        )
+    _check(bits in (4, 8) and not isinstance(bits, bool), technique, "weight_bits", "8 or 4")
+    _check(technique.activation_bits in (8, 16), technique, "activation_bits", "8 or 16")
+
+
+def _check(holds: bool, technique: Any, name: str, expected: str) -> None:
+    if not holds:
+        raise UsageError(f"{name} received {getattr(technique, name)!r}; expected {expected}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,147 @@
+"""What `QuantizationAwareTraining` knows of one wrapped model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfgreen.compression.quantization_plan import Plan, plan_rounding
+from tfgreen.compression.quantization_wrapping import WeightRounding, with_rounding
+from tfgreen.compression.selection import placed_layers, selected
+from tfgreen.compression.technique import TechniqueReport
+from tfgreen.errors import UnsupportedModelError, UsageError
+from tfgreen.models.keras2 import is_model, layers_of
+from tfgreen.models.keras2_graph import Graph
+
+if TYPE_CHECKING:
+    from tfgreen.compression.quantization import QuantizationAwareTraining
+    from tfgreen.models.qat_rewrites import Rewritten
+
+_WRAPPERS = ("PruneLowMagnitude", "ClusterWeights", "QuantizeWrapper", "QuantizeLayer", "Rounded")
+
+
+@dataclass
+class QuantizationState:
+    """One wrapped model's plan, and whether its ranges were set.
+
+    kinds: class names of the layers of the model that was given, by path, in its order.
+    left_out: paths that were not to be rounded, with the reason.
+    source: "calibration data" or "the first samples of fit"; "" while ranges are not set.
+    """
+
+    rewritten: Rewritten
+    plan: Plan
+    kinds: Mapping[str, str]
+    left_out: Mapping[str, str]
+    source: str = ""
+    sample_count: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def read(self, calibration: Any) -> Mapping[str, np.ndarray]:
+        """Calibration data in any form, by name of the input."""
+        from tfgreen.data import read_samples
+        from tfgreen.signature import InputSpec
+
+        model = self.rewritten.model
+        specs = [
+            InputSpec(name, tuple(tensor.shape[1:]), tensor.dtype.name)
+            for name, tensor in zip(model.input_names, model.inputs, strict=True)
+        ]
+        return read_samples(calibration, inputs=specs, limit=_samples()).inputs
+
+    def calibrate(
+        self, wrapped: Any, inputs: Mapping[str, np.ndarray], source: str = "calibration data"
+    ) -> None:
+        """Set the ranges of all activations and kernels."""
+        from tfgreen.compression.calibration import set_activation_ranges
+        from tfgreen.compression.quantization_wrapping import set_weight_ranges
+
+        set_activation_ranges(wrapped, self.rewritten.model, self.plan, inputs)
+        set_weight_ranges(wrapped)
+        self.source, self.sample_count = source, len(next(iter(inputs.values())))
+
+    def show_samples_of(self, show: Callable[..., None], wrapped: Any) -> None:
+        """Calibrate on what the first fit brings."""
+        show(
+            wrapped,
+            lambda inputs: self.calibrate(wrapped, inputs, "the first samples of fit"),
+            _samples(),
+        )
+
+    def has_ranges(self, wrapped: Any) -> bool:
+        """Whether data have set the ranges: before training, or in it."""
+        optimizer = getattr(wrapped, "optimizer", None)
+        steps = 0 if optimizer is None else int(np.asarray(optimizer.iterations))
+        return bool(self.source) or steps > 0
+
+
+def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, QuantizationState]:
+    """The wrapped model, compiled as the model was, and its state."""
+    from tfgreen.models.bridge import compile_as, to_keras2
+    from tfgreen.models.qat_rewrites import rewrite
+
+    _refuse_wrapped(model)
+    copy = to_keras2(model)
+    placed = placed_layers(copy)
+    left_out = _left_out(technique, placed)
+    rewritten = rewrite(copy)
+    names = {name: left_out[path] for name, path in rewritten.origins.items() if path in left_out}
+    plan = plan_rounding(Graph(rewritten.model), names, technique.activation_bits)
+    if not any(p.kernel or any(p.outputs) for p in plan.layers.values()):
+        raise UnsupportedModelError(
+            f"Nothing in '{copy.name}' is left to be rounded. Leave fewer layers out with skip, "
+            "name more in only, or export the model without quantization-aware training."
+        )
+    weights = WeightRounding(
+        technique.weight_bits,
+        technique.rounds_by_channel,
+        technique.preserve_sparsity,
+        technique.preserve_clusters,
+    )
+    wrapped = with_rounding(rewritten.model, plan, weights, technique.activation_bits)
+    compile_as(wrapped, copy)
+    kinds = {layer.path: layer.kind for layer in placed}
+    return wrapped, QuantizationState(rewritten, plan, kinds, left_out)
+
+
+def report_of(
+    technique: QuantizationAwareTraining, state: QuantizationState, wrapped: Any
+) -> TechniqueReport:
+    """The report; see `QuantizationAwareTraining.report`."""
+    from tfgreen.compression.quantization_report import decisions, notes
+
+    return TechniqueReport(
+        "quantization-aware training",
+        decisions(technique, state, wrapped),
+        notes(technique, state, wrapped),
+    )
+
+
+def _samples() -> int:
+    from tfgreen.compression.calibration import SAMPLES
+
+    return SAMPLES
+
+
+def _left_out(technique: QuantizationAwareTraining, placed: Any) -> dict[str, str]:
+    skipped = dict.fromkeys(selected(technique.skip, placed), "named in skip")
+    if technique.only is not None:
+        kept = selected(technique.only, placed)
+        skipped |= {p.path: "not named in only" for p in placed if p.path not in kept}
+    after = "quantized after training, from data"
+    return {path: f"{reason}: {after}" for path, reason in skipped.items()}
+
+
+def _refuse_wrapped(model: Any) -> None:
+    if not is_model(model):
+        return
+    for layer in layers_of(model):
+        if type(layer).__name__.startswith(_WRAPPERS):
+            raise UsageError(
+                f"Layer '{layer.name}' of '{model.name}' is a {type(layer).__name__} already. "
+                "Quantization-aware training comes last: finalize the technique before it, and "
+                "keep what it did with preserve_sparsity or preserve_clusters."
+            )
