@@ -1,0 +1,264 @@
+"""Compression of the keyword DS-CNN: accuracy and bytes of the exported files.
+
+    python -m benchmarks.compression_table [--test FILE.npz] [--seeds N] [VARIANT ...]
+
+Every variant of a seed begins at the same trained float model, is trained on where it needs
+training, and is exported with all gates. The accuracy is that of the exported file, on XNNPACK and
+on TFLite Micro, on the clips of `--test` (x_test, y_test; without it the package's 416 held-back
+clips). Prints a Markdown table: mean and spread over the seeds, the difference from float with its
+95 % interval by paired bootstrap over seeds and clips, and bytes. Finished trials are kept in
+benchmarks/.cache/trials; delete them there to run them anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.keyword_trials import (
+    CACHE,
+    CALIBRATION_CLIPS,
+    Trial,
+    batches,
+    compile_for,
+    difference_interval,
+    exported,
+    gzip_bytes,
+    judge,
+    judging_clips,
+    load_float_model,
+    run_child,
+    steps_of,
+)
+from tfgreen.demonstration.keywords import Keywords, load_keywords
+
+PRUNING_EPOCHS = 30
+CLUSTERING_EPOCHS = 10
+ROUNDING_EPOCHS = 20
+BOTH = ("xnnpack", "micro")
+HEADER = (
+    "variant",
+    "XNNPACK %",
+    "TFLM %",
+    "spread",
+    "against float, points",
+    "bytes",
+    "gzip",
+    "gzip of float",
+    "zeros %",
+    "s",
+)
+
+
+def trained(model: Any, epochs: int, peak: float, keywords: Keywords, seed: int) -> Any:
+    """The model after that many epochs more."""
+    compile_for(model, steps_of(keywords, epochs), peak)
+    model.fit(batches(keywords, seed), epochs=epochs, verbose=0)
+    return model
+
+
+def fine_tuned(technique: Any, model: Any, epochs: int, peak: float, seed: int) -> Any:
+    """A technique's whole life: prepare, compile, fit, finalize."""
+    keywords = load_keywords()
+    wrapped = technique.prepare(model, calibration=keywords.x_train[:CALIBRATION_CLIPS])
+    return technique.finalize(trained(wrapped, epochs, peak, keywords, seed))
+
+
+def pruned(sparsity: float, epochs: int = PRUNING_EPOCHS) -> Callable[[Any, int], Any]:
+    """Pruning in training with the polynomial schedule."""
+
+    def compress(model: Any, seed: int) -> Any:
+        import tfgreen as tg
+
+        return fine_tuned(tg.Pruning(sparsity=sparsity, end=0.5), model, epochs, 2e-3, seed)
+
+    return compress
+
+
+def clustered(clusters: int, **options: Any) -> Callable[[Any, int], Any]:
+    """Clustering in training."""
+
+    def compress(model: Any, seed: int) -> Any:
+        import tfgreen as tg
+
+        technique = tg.Clustering(clusters=clusters, **options)
+        return fine_tuned(technique, model, CLUSTERING_EPOCHS, 5e-4, seed)
+
+    return compress
+
+
+def rounded(**options: Any) -> Callable[[Any, int], Any]:
+    """Quantization-aware training."""
+
+    def compress(model: Any, seed: int) -> Any:
+        import tfgreen as tg
+
+        technique = tg.QuantizationAwareTraining(**options)
+        return fine_tuned(technique, model, ROUNDING_EPOCHS, 5e-4, seed)
+
+    return compress
+
+
+def longer(model: Any, seed: int) -> Any:
+    """No compression, but as many epochs more as the quantization-aware model gets."""
+    return trained(model, ROUNDING_EPOCHS, 5e-4, load_keywords(), seed)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is done to the float model, one step after the other, and how it is exported.
+
+    profile: None exports the float file.
+    """
+
+    title: str
+    steps: tuple[Callable[[Any, int], Any], ...] = ()
+    profile: str | None = "mobile-int8"
+    kernel_sets: tuple[str, ...] = BOTH
+
+
+VARIANTS = {
+    "float": Variant("float32", profile=None),
+    "float-longer": Variant("float32, trained as long as QAT", (longer,), profile=None),
+    "ptq": Variant("int8 after training (PTQ)"),
+    "qat": Variant("int8 in training (QAT)", (rounded(),)),
+    "pruned-50": Variant("50 % pruned + PTQ", (pruned(0.5),)),
+    "pruned-80": Variant("80 % pruned + PTQ", (pruned(0.8),)),
+    "pruned-90": Variant("90 % pruned + PTQ", (pruned(0.9),)),
+    "pqat-80": Variant("80 % pruned, QAT (PQAT)", (pruned(0.8), rounded(preserve_sparsity=True))),
+    "cqat-16": Variant("16 clusters, QAT (CQAT)", (clustered(16), rounded(preserve_clusters=True))),
+    "pcqat": Variant(
+        "80 % pruned, 16 clusters, QAT (PCQAT)",
+        (
+            pruned(0.8),
+            clustered(16, preserve_sparsity=True),
+            rounded(preserve_sparsity=True, preserve_clusters=True),
+        ),
+    ),
+    "qat-int4": Variant("int4 weights in training (QAT)", (rounded(weight_bits=4),)),
+}
+
+
+def file_of(variant: Variant, model: Any) -> bytes:
+    """The file that a user would ship."""
+    if variant.profile is None:
+        from tfgreen.pipeline import float_file
+        from tfgreen.tflite import ConversionOptions
+
+        with tempfile.TemporaryDirectory(prefix="tfgreen-benchmark-") as folder:
+            return float_file(model, Path(folder) / "float", ConversionOptions())
+    content: bytes = exported(model, load_keywords(), variant.profile).content
+    return content
+
+
+def zeros(content: bytes) -> float:
+    """Share of zeros among the weights of the file's convolutions and matrix products."""
+    from tfgreen.flatbuffer import TfliteModel
+
+    model = TfliteModel.from_bytes(content)
+    weights = [
+        model.constant(op.inputs[1])
+        for op in model.ops
+        if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    ]
+    return sum(int((array == 0).sum()) for array in weights) / sum(map(np.size, weights))
+
+
+def run_trial(name: str, seed: int, test: str | None) -> None:
+    """Compress, export and judge one variant with one seed, and keep the record."""
+    variant = VARIANTS[name]
+    model = load_float_model(seed)
+    began = time.perf_counter()
+    for step in variant.steps:
+        model = step(model, seed)
+    seconds = time.perf_counter() - began
+    content = file_of(variant, model)
+    trial = Trial(
+        file_bytes=len(content),
+        gzip_bytes=gzip_bytes(content),
+        correct=judge(content, judging_clips(test), variant.kernel_sets),
+        train_seconds=seconds,
+        facts={"zeros": zeros(content)},
+    )
+    trial.save(CACHE / f"{name}-{seed}.npz")
+    (CACHE / f"{name}-{seed}.tflite").write_bytes(content)
+    scores = ", ".join(f"{key} {value.mean():.4f}" for key, value in trial.correct.items())
+    print(
+        f"{name}-{seed}: {scores}, {len(content):,} bytes, {trial.gzip_bytes:,} by gzip", flush=True
+    )
+
+
+def trials_of(name: str, seeds: Sequence[int], test: str | None) -> list[Trial]:
+    """The records of a variant; what is missing is run in child processes."""
+    found = []
+    for seed in seeds:
+        path = CACHE / f"{name}-{seed}.npz"
+        if not path.exists():
+            where = ["--test", test] if test else []
+            run_child("benchmarks.compression_table", name, "--trial", str(seed), *where)
+        found.append(Trial.read(path))
+    return found
+
+
+def row(variant: Variant, trials: Sequence[Trial], floats: Sequence[Trial]) -> tuple[str, ...]:
+    """One line of the table."""
+    accuracy = {
+        kernel_set: [100 * float(trial.correct[kernel_set].mean()) for trial in trials]
+        for kernel_set in variant.kernel_sets
+    }
+    judged = variant.kernel_sets[0]
+    mean, low, high = difference_interval(
+        [trial.correct[judged] for trial in trials], [trial.correct[judged] for trial in floats]
+    )
+    gzipped = float(np.mean([trial.gzip_bytes for trial in trials]))
+    floats_gzipped = float(np.mean([trial.gzip_bytes for trial in floats]))
+    shown = [f"{np.mean(accuracy[k]):.2f}" if k in accuracy else "-" for k in BOTH]
+    return (
+        variant.title,
+        *shown,
+        f"{np.std(accuracy[judged], ddof=min(1, len(trials) - 1)):.2f}",
+        f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]",
+        f"{np.mean([trial.file_bytes for trial in trials]):,.0f}",
+        f"{gzipped:,.0f}",
+        f"{gzipped / floats_gzipped:.3f}",
+        f"{100 * np.mean([trial.facts['zeros'] for trial in trials]):.0f}",
+        f"{np.mean([trial.train_seconds for trial in trials]):.0f}",
+    )
+
+
+def print_row(cells: Sequence[str]) -> None:
+    """One line of a Markdown table."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    """Run what is missing and print the table, or run one trial."""
+    parser = argparse.ArgumentParser(description="Accuracy and bytes of compressed keyword nets.")
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"of: {', '.join(VARIANTS)}")
+    parser.add_argument("--test", help=".npz with x_test and y_test to judge by")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
+    parser.add_argument("--trial", type=int, metavar="SEED", help="run one trial in this process")
+    given = parser.parse_args()
+    names = given.variants or list(VARIANTS)
+    if given.trial is not None:
+        for name in names:
+            run_trial(name, given.trial, given.test)
+        return
+    seeds = range(given.seeds)
+    floats = trials_of("float", seeds, given.test)
+    lines = [row(VARIANTS[name], trials_of(name, seeds, given.test), floats) for name in names]
+    print_row(HEADER)
+    print_row(("---", *("--:" for _ in HEADER[1:])))
+    for line in lines:
+        print_row(line)
+
+
+if __name__ == "__main__":
+    main()
