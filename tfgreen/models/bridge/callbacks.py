@@ -45,6 +45,8 @@ def _twin(callback: Any) -> Any:
     kind = type(callback).__name__
     if type(callback) is keras.callbacks.TensorBoard:
         return _tensorboard(callback)
+    if type(callback) is keras.callbacks.ProgbarLogger:  # fit would add a second one.
+        return tf_keras().callbacks.ProgbarLogger(count_mode="steps")
     if kind in _REFUSED and type(callback).__module__.startswith("keras."):
         raise UnsupportedModelError(
             f"The callback {kind} works on Keras 3's own optimizers only, and this model trains "

@@ -140,13 +140,20 @@ class _Comparison:
         inner = functional_of(operation) if isinstance(operation, keras.Model) else None
         if inner is not None:
             return self.walk(inner, keras.tree.flatten(args[0] if args else kwargs["inputs"]))
+        given = keras.tree.flatten((args, kwargs))
+        before = _masks(given)
         outputs = operation(*args, **kwargs, **_inference(operation))
         call = self._twin_call(node)
         if call is not None:
+            left = _masks(given)
+            _put_masks(given, before)
             own = {name: value for name, value in kwargs.items() if name in own_arguments(node)[1]}
             theirs = call(*args, **own, **_inference(call))
             difference = _difference(operation, outputs, theirs)
+            if difference is None and not all(map(_equal_masks, left, _masks(given))):
+                difference = Difference(operation, None)
             self.differences += [difference] if difference else []
+            _put_masks(given, left)
         return outputs
 
 
@@ -161,17 +168,27 @@ def _difference(operation: Any, outputs: Any, theirs: Any) -> Difference | None:
         share = relative_difference(np.asarray(one), np.asarray(two))
         if share > TOLERANCE:
             return Difference(operation, share)
-        if not _same_mask(one, two):
+        if not _equal_masks(*_masks([one, two])):
             return Difference(operation, None)
     return None
+
+
+def _masks(tensors: Sequence[Any]) -> list[Any]:
+    return [getattr(tensor, "_keras_mask", None) for tensor in tensors]
+
+
+def _put_masks(tensors: Sequence[Any], masks: Sequence[Any]) -> None:
+    """Attention of Keras 3 takes the masks off its inputs for all the layers after it."""
+    for tensor, mask in zip(tensors, masks, strict=True):
+        if getattr(tensor, "_keras_mask", None) is not mask:
+            tensor._keras_mask = mask
 
 
 def _tolerance(dtype: str) -> float:
     return max(TOLERANCE, _HALF_PRECISION_STEPS * _ROUNDING_STEP.get(dtype, 0.0))
 
 
-def _same_mask(one: Any, two: Any) -> bool:
-    ours, theirs = getattr(one, "_keras_mask", None), getattr(two, "_keras_mask", None)
+def _equal_masks(ours: Any, theirs: Any) -> bool:
     if ours is None or theirs is None:
         return ours is theirs
     return bool(np.array_equal(np.asarray(ours), np.asarray(theirs)))
@@ -189,7 +206,8 @@ def relative_difference(first: np.ndarray, second: np.ndarray) -> float:
     differs = ~((one == two) | (np.isnan(one) & np.isnan(two)))
     if not differs.any():
         return 0.0
-    if not np.isfinite(one[differs]).all() or not np.isfinite(two[differs]).all():
+    distances = np.abs(one[differs] - two[differs])
+    scale = np.abs(one[np.isfinite(one)]).max(initial=0.0)
+    if not np.isfinite(distances).all() or not scale:
         return float("inf")
-    scale = np.abs(one[np.isfinite(one)]).max()
-    return float(np.abs(one - two)[differs].max() / scale) if scale else float("inf")
+    return float(distances.max() / scale)

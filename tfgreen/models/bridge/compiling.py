@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from tfgreen.errors import UnsupportedModelError
+from tfgreen.models.bridge.hosted_optimizer import Keras3Optimizer
 from tfgreen.models.bridge.losses import loss_twin
 from tfgreen.models.bridge.metrics import metrics_twin
-from tfgreen.models.bridge.optimizers import copy_state, is_built, optimizer_twin
-from tfgreen.models.bridge.origin import Crossing, crossing_of, remember
+from tfgreen.models.bridge.optimizer_state import carry_state
+from tfgreen.models.bridge.optimizers import optimizer_twin
+from tfgreen.models.bridge.origin import Crossing, crossing_of, origin_of, remember
 from tfgreen.models.keras2 import tf_keras
 
 _NAMES = (
@@ -43,16 +44,18 @@ def compile_as(target: Any, source: Any) -> None:
     if arguments is None:
         return
     compile_with(target, arguments)
-    _carry_state(source, target)
+    carry_state(source, target)
 
 
 def compile_with(target: Any, arguments: dict[str, Any]) -> None:
     """Compile a tf_keras model with arguments of either flavour, which it remembers."""
     own = dict(arguments)
     own["optimizer"] = _unshared(optimizer_twin(own["optimizer"]))
-    own["loss"] = loss_twin(own.get("loss"))
-    for name in ("metrics", "weighted_metrics"):
-        own[name] = metrics_twin(own.get(name))
+    _refuse_unfit(own["optimizer"], target)
+    if origin_of(target) is not None:
+        own["loss"] = loss_twin(own.get("loss"))
+        for name in ("metrics", "weighted_metrics"):
+            own[name] = metrics_twin(own.get(name))
     own["jit_compile"] = False
     tf_keras().Model.compile(target, **own)
     remember(target, replace(crossing_of(target) or Crossing(), compile_arguments=arguments))
@@ -73,17 +76,22 @@ def compile_arguments(model: Any) -> dict[str, Any] | None:
     return {**arguments, "optimizer": optimizer}
 
 
+def _refuse_unfit(optimizer: Any, target: Any) -> None:
+    """Keras 3's Muon reads names that variables of tf_keras do not have: try it on one."""
+    if not isinstance(optimizer, Keras3Optimizer):
+        return
+    trial = type(optimizer).from_config(optimizer.get_config())
+    try:
+        trial.build(target.trainable_variables[:1])
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"The optimizer {type(optimizer.hosted).__name__} cannot train a tf_keras model "
+            f"({error}). Compile the model with another one, for example Adam."
+        ) from error
+
+
 def _unshared(optimizer: Any) -> Any:
     """A tf_keras optimizer belongs to one model: another one of the same settings."""
     if isinstance(optimizer, str) or not hasattr(optimizer, "get_config"):
         return optimizer
     return type(optimizer).from_config(optimizer.get_config())
-
-
-def _carry_state(source: Any, target: Any) -> None:
-    ours, theirs = source.trainable_variables, target.trainable_variables
-    if [tuple(v.shape) for v in ours] != [tuple(v.shape) for v in theirs]:
-        target.optimizer.iterations.assign(int(np.asarray(source.optimizer.iterations)))
-    elif is_built(source.optimizer):
-        target.optimizer.build(theirs)
-        copy_state(source.optimizer, target.optimizer, range(len(theirs)))

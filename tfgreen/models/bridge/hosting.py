@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -32,20 +34,26 @@ def remember_class(thing: type) -> str:
 
 
 def remember_object(thing: Any) -> str:
-    """The key of an op or layer that no config describes; only this process can find it."""
+    """The key of an object that no config describes; only this process can find it."""
+    return remember_maker(thing, lambda: thing)
+
+
+def remember_maker(thing: Any, make: Callable[[], Any]) -> str:
+    """The key under which `make` stands for the class of a thing that it knows how to make."""
     key = f"live>{id(thing)}"
-    _remembered[key] = _Live(thing)
+    _remembered[key] = _Maker(thing, make)
     return key
 
 
-class _Live:
-    """Gives the object itself where its class would make a new one."""
+@dataclass(frozen=True)
+class _Maker:
+    """Stands for a class; keeps the thing alive, so that no other gets its id."""
 
-    def __init__(self, thing: Any) -> None:
-        self._thing = thing
+    thing: Any
+    make: Callable[[], Any]
 
     def from_config(self, config: Any) -> Any:
-        return self._thing
+        return self.make()
 
 
 def remembered_class(key: str) -> Any:
@@ -149,6 +157,14 @@ class Keras3Layer(tf_keras().layers.Layer):  # type: ignore[misc]
         own = {id(v): w for v, w in self._pairs(hosted)}
         return [own[id(v)] for v in hosted.weights]
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Give all arguments but the first by name: a clone forgets the others."""
+        parameters = inspect.signature(vars(self)["_hosted"].call).parameters.values()
+        named = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        kwargs.update(zip(named[1:], args[1:], strict=False))
+        first = args[0] if args else kwargs.pop(named[0])
+        return super().__call__(first, *args[max(1, len(named)) :], **kwargs)
+
     def call(self, *args: Any, training: Any = None, **kwargs: Any) -> Any:
         """Run the Keras 3 layer on tf_keras's weights; what it updates is written back."""
         return self._run(args, kwargs, training)
@@ -158,8 +174,11 @@ class Keras3Layer(tf_keras().layers.Layer):  # type: ignore[misc]
         hosted = vars(self)["_hosted"]
         if hosted.trainable != self.trainable:
             hosted.trainable = self.trainable
-        if "training" in inspect.signature(hosted.call).parameters:
+        taken = inspect.signature(hosted.call).parameters
+        if "training" in taken:
             kwargs["training"] = bool(training) if isinstance(training, (bool, int)) else False
+        if "mask" not in taken:  # Keras 3 finds the masks on the tensors.
+            kwargs.pop("mask", None)
         values = {id(v): tf.convert_to_tensor(w) for v, w in self._pairs(hosted)}
         mapping = [(v, values[id(v)]) for v in hosted.variables]
         hosted._clear_losses()

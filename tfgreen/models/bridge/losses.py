@@ -1,18 +1,22 @@
 """Losses of Keras 3 in tf_keras, with reduction, sample weights and masks as they were.
 
 A Keras 3 loss given to tf_keras as it is would be called without the sample weights: it reduces
-first, and class and sample weights then scale a mean.
+first, and class and sample weights then scale a mean. And tf_keras gives labels of shape (n,) to
+a function as (n, 1).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+from keras.src.losses.losses import LossFunctionWrapper
 
 from tfgreen.models.bridge.configs import parameters
 from tfgreen.models.bridge.hosting import remember_object, remembered_class
+from tfgreen.models.bridge.labels import labels_as_given
 from tfgreen.models.keras2 import tf_keras
 
 _losses = tf_keras().losses
@@ -20,19 +24,24 @@ _REDUCTIONS = {"sum_over_batch_size": "sum_over_batch_size", "mean": "sum_over_b
 
 
 def loss_twin(loss: Any) -> Any:
-    """A loss, or a list or mapping of losses, as tf_keras's compile takes it.
+    """A loss, or a list or mapping of losses, of a Keras 3 model as tf_keras's compile takes it.
 
-    Names that both flavours know, functions and tf_keras's own losses pass through.
+    Names that both flavours know and tf_keras's own losses pass through.
     """
     if isinstance(loss, Mapping):
         return {key: loss_twin(part) for key, part in loss.items()}
     if isinstance(loss, (list, tuple)):
         return [loss_twin(part) for part in loss]
+    if loss is None or isinstance(loss, _losses.Loss):
+        return loss
     if isinstance(loss, str):
-        return loss if _is_known(loss) else keras.losses.get(loss)
+        if _is_known(loss):
+            return loss
+        loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         return _native(loss) or Keras3Loss(remember_object(loss))
-    return loss
+    name = re.sub(r"\W", "", getattr(loss, "__name__", type(loss).__name__))
+    return Keras3Loss(remember_object(LossFunctionWrapper(loss, name=name)))
 
 
 def _is_known(name: str) -> bool:
@@ -52,9 +61,8 @@ def _native(loss: Any) -> Any:
     reduction = _REDUCTIONS.get(loss.reduction, loss.reduction or "none")
     if reduction not in ("sum_over_batch_size", "sum", "none"):
         return None
-    accepted = parameters(same)
+    accepted, defaults = parameters(same), parameters(kind)
     config = {k: v for k, v in loss.get_config().items() if k not in ("reduction", "dtype")}
-    defaults = parameters(kind)
     if any(k not in accepted and v != defaults.get(k) for k, v in config.items()):
         return None
     settings = {k: v for k, v in config.items() if k in accepted}
@@ -65,16 +73,17 @@ def _native(loss: Any) -> Any:
 class Keras3Loss(tf_keras().losses.Loss):  # type: ignore[misc]
     """A Keras 3 loss of a kind that tf_keras does not have; only this process can load it."""
 
-    def __init__(self, hosted: str, name: str | None = None, reduction: str | None = None) -> None:
+    def __init__(self, hosted: str) -> None:
         self._hosted_key = hosted
-        self._hosted = remembered_class(hosted).from_config({})
-        kind = self._hosted.reduction
+        self.hosted = remembered_class(hosted).from_config({})
+        kind = self.hosted.reduction
         super().__init__("sum" if kind in ("sum", None, "none") else "sum_over_batch_size")
-        self.name = self._hosted.name
+        self.name = self.hosted.name
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The reduced loss, as Keras 3 computes it."""
-        return self._hosted(y_true, y_pred, sample_weight=sample_weight)
+        y_true = labels_as_given(y_true, y_pred)
+        return self.hosted(y_true, y_pred, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """The key of the hosted loss."""

@@ -9,7 +9,8 @@ import keras
 
 from tfgreen.errors import UnsupportedModelError
 from tfgreen.models.bridge.configs import parameters
-from tfgreen.models.bridge.hosting import remember_class, remembered_class
+from tfgreen.models.bridge.hosting import remember_class, remember_maker, remembered_class
+from tfgreen.models.bridge.labels import labels_as_given
 from tfgreen.models.keras2 import tf_keras
 
 _metrics = tf_keras().metrics
@@ -30,7 +31,9 @@ def metrics_twin(metrics: Any) -> Any:
         metrics = keras.metrics.get(metrics)
     if isinstance(metrics, keras.metrics.Metric):
         return _native(metrics) or _hosted(metrics)
-    return metrics
+    if metrics is None or isinstance(metrics, _metrics.Metric):
+        return metrics
+    return _of_function(metrics)
 
 
 def _is_known(name: str) -> bool:
@@ -66,6 +69,16 @@ def _hosted(metric: Any) -> Any:
         ) from error
 
 
+def _of_function(function: Any) -> Any:
+    """A function of the caller's own, averaged by Keras 3 as it does."""
+    name = getattr(function, "__name__", type(function).__name__)
+
+    def make() -> Any:
+        return keras.metrics.MeanMetricWrapper(function, name=name)
+
+    return Keras3Metric(remember_maker(function, make), {}, name=name)
+
+
 @tf_keras().saving.register_keras_serializable(package="tfgreen")
 class Keras3Metric(tf_keras().metrics.Metric):  # type: ignore[misc]
     """A Keras 3 metric of a kind that tf_keras does not have, with a state of its own."""
@@ -82,6 +95,7 @@ class Keras3Metric(tf_keras().metrics.Metric):  # type: ignore[misc]
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count one batch."""
+        y_true = labels_as_given(y_true, y_pred)
         self.hosted.update_state(y_true, y_pred, sample_weight=sample_weight)
 
     def result(self) -> Any:

@@ -64,7 +64,11 @@ def recorded_arguments(node: Any) -> Arguments:
 def needed_nodes(functional: Any, arguments: Callable[[Any], Arguments]) -> list[Any]:
     """The calls that the outputs depend on, in an order in which each can be made."""
     by_depth = functional._nodes_by_depth
-    ordered = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    ordered = [
+        node
+        for depth in sorted(by_depth, reverse=True)
+        for node in sorted(by_depth[depth], key=_number_of_call)
+    ]
     wanted = {id(x) for x in functional.outputs}
     needed = []
     for node in reversed(ordered):
@@ -73,6 +77,11 @@ def needed_nodes(functional: Any, arguments: Callable[[Any], Arguments]) -> list
         needed.append(node)
         wanted.update(id(x) for x in tensors_in(arguments(node)))
     return needed[::-1]
+
+
+def _number_of_call(node: Any) -> int:
+    """A shared layer's calls keep their order."""
+    return int(node.operation._inbound_nodes.index(node))
 
 
 def run(

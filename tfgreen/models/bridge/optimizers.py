@@ -1,8 +1,7 @@
-"""Optimizers and learning-rate schedules of Keras 3 in tf_keras, and their state."""
+"""Optimizers and learning-rate schedules of Keras 3 in tf_keras, and the other way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,34 +9,31 @@ import numpy as np
 
 from tfgreen.errors import UnsupportedModelError
 from tfgreen.models.bridge.configs import parameters
-from tfgreen.models.bridge.hosting import remember_object, remembered_class
+from tfgreen.models.bridge.hosted_optimizer import Keras3Optimizer, settings_of
+from tfgreen.models.bridge.hosting import remember_class, remember_object, remembered_class
 from tfgreen.models.keras2 import tf_keras
 
 _schedules = tf_keras().optimizers.schedules
 
-# Without a meaning outside Keras 3's own train step.
-_IGNORED = frozenset({"loss_scale_factor", "gradient_accumulation_steps"})
+# tf_keras's Nadam multiplies its momentum product once for each variable instead of once a step.
+_COMPUTED_OTHERWISE = frozenset({"Nadam"})
 
 
 def optimizer_twin(optimizer: Any) -> Any:
     """A new tf_keras optimizer of the same kind and settings, without state.
 
-    Strings and tf_keras's own optimizers pass through. Raises UnsupportedModelError for a kind or
-    a setting that tf_keras does not have.
+    tf_keras's own where it computes the same; else the Keras 3 optimizer inside one of tf_keras.
+    Strings and tf_keras's optimizers pass through.
     """
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         return optimizer
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return _loss_scaled(optimizer)
-    kind = type(optimizer)
-    same = getattr(tf_keras().optimizers, kind.__name__, None)
-    if same is None or getattr(keras.optimizers, kind.__name__, None) is not kind:
-        known = [name for name in _KINDS if hasattr(tf_keras().optimizers, name)]
-        raise UnsupportedModelError(
-            f"The optimizer {kind.__name__} does not exist in tf_keras, with which compression in "
-            f"training works. Compile the model with one of {', '.join(known)}."
+        return tf_keras().mixed_precision.LossScaleOptimizer(
+            optimizer_twin(optimizer.inner_optimizer),
+            initial_scale=optimizer.initial_scale,
+            dynamic_growth_steps=optimizer.dynamic_growth_steps,
         )
-    return same(**_settings(optimizer, same))
+    return _native(optimizer) or _hosted(optimizer)
 
 
 def optimizer_back(optimizer: Any) -> Any:
@@ -49,6 +45,8 @@ def optimizer_back(optimizer: Any) -> Any:
         return keras.optimizers.LossScaleOptimizer(
             optimizer_back(optimizer.inner_optimizer), initial_scale=float(optimizer.initial_scale)
         )
+    if isinstance(optimizer, Keras3Optimizer):
+        return type(optimizer.hosted).from_config(settings_of(optimizer.hosted))
     same = getattr(keras.optimizers, type(optimizer).__name__, None)
     if same is None:
         raise LookupError(type(optimizer).__name__)
@@ -58,68 +56,30 @@ def optimizer_back(optimizer: Any) -> Any:
     return same(**settings)
 
 
-def _learning_rate_back(optimizer: Any) -> Any:
-    rate = optimizer._learning_rate
-    if isinstance(rate, Keras3Schedule):
-        return rate.hosted
-    if not isinstance(rate, _schedules.LearningRateSchedule):
-        return float(np.asarray(rate))
-    same = getattr(keras.optimizers.schedules, type(rate).__name__, None)
-    if same is None:
-        raise LookupError(type(rate).__name__)
-    return same.from_config(rate.get_config())
+def _native(optimizer: Any) -> Any:
+    kind = type(optimizer)
+    same = getattr(tf_keras().optimizers, kind.__name__, None)
+    is_of_keras = getattr(keras.optimizers, kind.__name__, None) is kind
+    if same is None or not is_of_keras or kind.__name__ in _COMPUTED_OTHERWISE:
+        return None
+    accepted, defaults = parameters(same), parameters(kind)
+    settings = optimizer.get_config()
+    if any(v and v != defaults.get(k) for k, v in settings.items() if k not in accepted):
+        return None
+    known = {k: v for k, v in settings.items() if k in accepted}
+    return same(**{**known, "learning_rate": _learning_rate_twin(optimizer)})
 
 
-def copy_state(source: Any, target: Any, places: Sequence[int]) -> None:
-    """Carry the step count and, where both have them, the moments over.
-
-    source, target: optimizers of the same kind, of either flavour; the target is built.
-    places: for each variable of the source the place of its twin among the target's variables.
-    """
-    target.iterations.assign(int(np.asarray(source.iterations)))
-    for name, values in vars(source).items():
-        others: Any = getattr(target, name, None)
-        if not _is_moments(values) or not _is_moments(others) or len(values) != len(places):
-            continue
-        for value, place in zip(values, places, strict=True):
-            if tuple(value.shape) == tuple(others[place].shape):
-                others[place].assign(np.asarray(value))
-
-
-def is_built(optimizer: Any) -> bool:
-    """Whether an optimizer of either flavour has variables for a model's."""
-    return bool(getattr(optimizer, "built", False) or getattr(optimizer, "_built", False))
-
-
-def _is_moments(values: Any) -> bool:
-    return (
-        isinstance(values, Sequence)
-        and not isinstance(values, (str, bytes))
-        and len(values) > 0
-        and all(hasattr(value, "assign") for value in values)
-    )
-
-
-_KINDS = (
-    "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam",
-    "RMSprop", "SGD",
-)  # fmt: skip
-
-
-def _settings(optimizer: Any, same: Any) -> dict[str, Any]:
-    accepted, defaults = parameters(same), parameters(type(optimizer))
-    settings: dict[str, Any] = {}
-    for key, value in optimizer.get_config().items():
-        if key == "learning_rate":
-            settings[key] = _learning_rate_twin(optimizer)
-        elif key in accepted:
-            settings[key] = value
-        elif value and value != defaults.get(key):
-            raise UnsupportedModelError(
-                f"The optimizer {type(optimizer).__name__} has {key}={value!r}, which tf_keras's "
-                "does not have. Compile the model without it."
-            )
-    return settings
+def _hosted(optimizer: Any) -> Any:
+    kind = type(optimizer)
+    try:
+        return Keras3Optimizer(remember_class(kind), settings_of(optimizer))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"The optimizer {kind.__name__} cannot be made again from its config ({error}). Give "
+            "it a get_config that returns the arguments of its constructor, or compile the model "
+            "with another optimizer."
+        ) from error
 
 
 def _learning_rate_twin(optimizer: Any) -> Any:
@@ -133,13 +93,18 @@ def _learning_rate_twin(optimizer: Any) -> Any:
     return same.from_config(rate.get_config())
 
 
-def _loss_scaled(optimizer: Any) -> Any:
-    inner = optimizer_twin(optimizer.inner_optimizer)
-    settings: Mapping[str, Any] = {
-        "initial_scale": optimizer.initial_scale,
-        "dynamic_growth_steps": optimizer.dynamic_growth_steps,
-    }
-    return tf_keras().mixed_precision.LossScaleOptimizer(inner, **settings)
+def _learning_rate_back(optimizer: Any) -> Any:
+    rate = getattr(optimizer, "_learning_rate", None)
+    if rate is None:  # tf_keras's legacy optimizers.
+        rate = optimizer.learning_rate
+    if isinstance(rate, Keras3Schedule):
+        return rate.hosted
+    if not isinstance(rate, _schedules.LearningRateSchedule):
+        return float(np.asarray(rate))
+    same = getattr(keras.optimizers.schedules, type(rate).__name__, None)
+    if same is None:
+        raise LookupError(type(rate).__name__)
+    return same.from_config(rate.get_config())
 
 
 @tf_keras().saving.register_keras_serializable(package="tfgreen")

@@ -10,7 +10,8 @@ import keras
 
 from tfgreen.models.bridge.compiling import compile_arguments
 from tfgreen.models.bridge.configs import parameters
-from tfgreen.models.bridge.optimizers import copy_state, is_built, optimizer_back
+from tfgreen.models.bridge.optimizer_state import carry_state
+from tfgreen.models.bridge.optimizers import optimizer_back
 from tfgreen.models.keras2 import tf_keras
 
 
@@ -36,13 +37,7 @@ def compile_back(model: Any, twin: Any) -> None:
         return
     given = {name: value for name, value in arguments.items() if value is not None}
     model.compile(**{"jit_compile": False, **given})
-    _carry_state(twin.optimizer, model)
-
-
-def _carry_state(optimizer: Any, model: Any) -> None:
-    if is_built(optimizer):
-        model.optimizer.build(model.trainable_variables)
-        copy_state(optimizer, model.optimizer, range(len(model.trainable_variables)))
+    carry_state(twin, model)
 
 
 def _back(part: Any) -> Any:

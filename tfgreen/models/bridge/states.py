@@ -31,7 +31,8 @@ def state_kept(*models: Any) -> Iterator[None]:
     states = states_of(first)
     variables = [*first.non_trainable_variables, *(v for part in states.values() for v in part)]
     before = [(variable, np.array(variable)) for variable in variables]
-    _copy_states(states, twins)
+    for twin in twins:
+        copy_states(states, twin)
     try:
         yield
     finally:
@@ -39,11 +40,12 @@ def state_kept(*models: Any) -> Iterator[None]:
         for variable, value in before:
             if value.tobytes() != np.array(variable).tobytes():
                 variable.assign(value)
-        _copy_states(states, twins)
+        for twin in twins:
+            copy_states(states, twin)
 
 
-def _copy_states(states: dict[str, list[Any]], twins: list[Any]) -> None:
-    for twin in twins:
-        for name, variables in states_of(twin).items():
-            for source, target in zip(states.get(name, []), variables, strict=False):
-                target.assign(np.asarray(source))
+def copy_states(states: dict[str, list[Any]], model: Any) -> None:
+    """Put states, as `states_of` gives them, into the layers of the same names."""
+    for name, variables in states_of(model).items():
+        for source, target in zip(states.get(name, []), variables, strict=False):
+            target.assign(np.asarray(source))

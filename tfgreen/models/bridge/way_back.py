@@ -10,6 +10,7 @@ from tfgreen.models.bridge.comparison import compare_outputs
 from tfgreen.models.bridge.nodes import without_mask_warnings
 from tfgreen.models.bridge.rebuilding import rebuilt
 from tfgreen.models.bridge.returning import compile_back
+from tfgreen.models.bridge.states import copy_states, states_of
 from tfgreen.models.bridge.weights import copy_values, paired_weights
 
 
@@ -27,9 +28,20 @@ def to_keras3(twin: Any, original: Any) -> Any:
         model = rebuilt(original)
         copy_values(zip(original.weights, model.weights, strict=True))
         copy_values((theirs, ours) for ours, theirs in paired_weights(model, twin))
-        for layer in model._flatten_layers(include_self=False, recursive=True):
-            if isinstance(layer, keras.layers.Normalization):
-                layer.finalize_state()
+        copy_states(states_of(twin), model)
+        _keep_constants(original, model)
         compare_outputs(model, twin)
     compile_back(model, twin)
     return model
+
+
+def _keep_constants(original: Any, model: Any) -> None:
+    """Normalization computes with constants that it took from its weights once."""
+    pairs = zip(_layers(original), _layers(model), strict=True)
+    for ours, theirs in pairs:
+        if isinstance(ours, keras.layers.Normalization) and ours.built:
+            theirs.mean, theirs.variance = ours.mean, ours.variance
+
+
+def _layers(model: Any) -> list[Any]:
+    return list(model._flatten_layers(include_self=False, recursive=True))
