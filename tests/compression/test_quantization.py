@@ -1,4 +1,4 @@
-"""Quantization-aware training: every layer told, ranges from data, the caller's model left alone."""
+"""Quantization-aware training: each layer told, ranges from data, the given model left alone."""
 
 from __future__ import annotations
 

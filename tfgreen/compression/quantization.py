@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from tfgreen.compression.quantization_options import check_options
 from tfgreen.compression.quantization_state import QuantizationState, prepared, report_of
+from tfgreen.compression.quantization_wrapping import WeightRounding
 from tfgreen.compression.selection import Selector
 from tfgreen.compression.technique import TechniqueReport, attach_state, hand_on_state, state_of
 from tfgreen.errors import UsageError
@@ -37,8 +38,8 @@ class QuantizationAwareTraining:
         preserve_clusters: weights keep to the clusters that they are in (CQAT); with
             preserve_sparsity PCQAT.
         weight_steps: "channel", one step for each output channel, or "layer", one for the whole
-            kernel. By default "channel", but "layer" with preserve_clusters: with a step for each
-            channel the few values of a clustered kernel become many stored ones.
+            kernel. By default "channel", but "layer" for kernels whose clusters are kept: with a
+            step for each channel their few values become many.
         freeze_batch_norm_after: the share of training (0 to 1) after which BatchNormalization
             stands still; None never freezes it.
         calibrate: set the ranges from data before the first step: from the calibration data of
@@ -73,11 +74,14 @@ class QuantizationAwareTraining:
         check_options(self)
 
     @property
-    def rounds_by_channel(self) -> bool:
-        """Whether each output channel has a step of its own."""
-        if self.weight_steps is None:
-            return not self.preserve_clusters
-        return self.weight_steps == "channel"
+    def weight_rounding(self) -> WeightRounding:
+        """How kernels are rounded."""
+        return WeightRounding(
+            self.weight_bits,
+            None if self.weight_steps is None else self.weight_steps == "channel",
+            self.preserve_sparsity,
+            self.preserve_clusters,
+        )
 
     def prepare(self, model: Any, calibration: Any | None = None) -> Any:
         """A tf_keras copy of the model that rounds in `fit` and in `predict`.

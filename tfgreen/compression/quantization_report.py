@@ -8,13 +8,11 @@ import numpy as np
 
 from tfgreen.compression.quantization_plan import LayerPlacement
 from tfgreen.compression.quantization_state import QuantizationState
-from tfgreen.compression.quantization_wrapping import ROUNDING, rounded_kernels
+from tfgreen.compression.quantization_wrapping import ROUNDING, kept_values, rounded_kernels
 from tfgreen.compression.technique import LayerDecision
 
 if TYPE_CHECKING:
     from tfgreen.compression.quantization import QuantizationAwareTraining
-
-_MOST_CLUSTERS = 256  # more distinct weights than that are no clusters
 
 
 def decisions(
@@ -73,14 +71,16 @@ class _Reader:
             reason = "; ".join(dict.fromkeys(p.reason for p in placed.values() if p.reason))
             text = "; ".join(part for part in (rewritten, reason) if part)
             return LayerDecision(path, kind, "rewritten" if changes else "skipped", text)
-        reason = "; ".join([*changes, *dict.fromkeys(map(self._words, placed.values()))])
+        words = (self._words(name, placement) for name, placement in placed.items())
+        reason = "; ".join([*changes, *dict.fromkeys(words)])
         return LayerDecision(path, kind, "quantized", reason, self._measures(placed))
 
-    def _words(self, placement: LayerPlacement) -> str:
+    def _words(self, name: str, placement: LayerPlacement) -> str:
         parts = []
-        if placement.kernel:
-            step = "channel" if self._technique.rounds_by_channel else "layer"
-            parts.append(f"kernel with one step per {step}")
+        if placement.kernel and name in self._kernels:
+            quantizer = self._kernels[name].quantize_config.kernel
+            step = "channel" if quantizer.per_axis else "layer"
+            parts.append(f"kernel with one step per {step}{_kept(quantizer)}")
         if any(placement.outputs):
             prescribed = any(r and r.kind == "prescribed" for r in placement.outputs)
             parts.append("output with prescribed steps" if prescribed else "output")
@@ -98,13 +98,15 @@ class _Reader:
         return measures
 
     def _kernel_measures(self, layer: Any) -> dict[str, float]:
-        values = np.concatenate([kernel.numpy().reshape(-1) for kernel, _, _ in layer.kernels])
+        values = np.concatenate([kept_values(*one).reshape(-1) for one in layer.kernels])
+        from tfgreen.models.qat_clusters import cluster_count
+
         measures: dict[str, float] = {"weight_bits": self._technique.weight_bits}
         if self._technique.preserve_sparsity:
             measures["sparsity"] = float(np.mean(values == 0))
         if self._technique.preserve_clusters:
-            clusters = len(np.unique(values))
-            if clusters <= _MOST_CLUSTERS:
+            clusters = cluster_count(values)
+            if clusters is not None:
                 measures["clusters"] = clusters
         return measures
 
@@ -117,3 +119,11 @@ class _Reader:
             "low": float(ranges["min_var"].numpy()),
             "high": float(ranges["max_var"].numpy()),
         }
+
+
+def _kept(quantizer: Any) -> str:
+    """What stays as it is in a kernel, in words."""
+    if hasattr(quantizer, "clustered"):
+        return ", clusters and zeros kept" if quantizer.keep_zeros else ", clusters kept"
+    keeps_zeros = getattr(quantizer, "keep_zeros", "Preserve" in type(quantizer).__name__)
+    return ", zeros kept" if keeps_zeros else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfgreen.compression.quantization_plan import Plan, plan_rounding
-from tfgreen.compression.quantization_wrapping import WeightRounding, with_rounding
+from tfgreen.compression.quantization_wrapping import with_rounding
 from tfgreen.compression.selection import placed_layers, selected
 from tfgreen.compression.technique import TechniqueReport
 from tfgreen.errors import UnsupportedModelError, UsageError
@@ -95,12 +95,7 @@ def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, Qua
             f"Nothing in '{copy.name}' is left to be rounded. Leave fewer layers out with skip, "
             "name more in only, or export the model without quantization-aware training."
         )
-    weights = WeightRounding(
-        technique.weight_bits,
-        technique.rounds_by_channel,
-        technique.preserve_sparsity,
-        technique.preserve_clusters,
-    )
+    weights = technique.weight_rounding
     wrapped = with_rounding(rewritten.model, plan, weights, technique.activation_bits)
     compile_as(wrapped, copy)
     kinds = {layer.path: layer.kind for layer in placed}

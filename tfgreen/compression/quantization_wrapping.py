@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from tfgreen.compression.quantization_plan import LayerPlacement, Plan, Rounding
 from tfgreen.models.keras2 import model_optimization
@@ -18,11 +21,12 @@ _UNROUNDED = "{}_unrounded"
 class WeightRounding:
     """How kernels are rounded.
 
-    by_channel: one step for each output channel, else for the whole kernel.
+    by_channel: one step for each output channel, else for the whole kernel; None for the whole
+        kernel where clusters are kept.
     """
 
     bits: int
-    by_channel: bool
+    by_channel: bool | None = None
     preserve_sparsity: bool = False
     preserve_clusters: bool = False
 
@@ -178,30 +182,38 @@ def _activation_steps(bits: int) -> dict[str, Any]:
 
 def _kernel_rounder(layer: Any, placement: LayerPlacement, weights: WeightRounding) -> Any:
     """TF-MOT's quantizer where it has one for the kernel's layout, else our own."""
+    from tfgreen.models.qat_clusters import ClusteredWeightsQuantizer
     from tfgreen.models.qat_layers import ChannelWeightsQuantizer
 
-    layout = placement.kernel[1] if placement.kernel else "last"
+    attribute, layout = placement.kernel or ("kernel", "last")
+    kernel = getattr(layer, attribute).numpy()
+    is_clustered = keeps_clusters(weights, kernel)
+    by_channel = not is_clustered if weights.by_channel is None else weights.by_channel
+    if is_clustered and not by_channel:
+        return ClusteredWeightsQuantizer(weights.bits, weights.preserve_sparsity)
     is_known = type(layer).__name__ in ("Conv2D", "Dense")
-    if weights.preserve_clusters and is_known:
-        return _collaborative("cluster")(
-            weights.bits, weights.by_channel, True, True, weights.preserve_sparsity
-        )
     if weights.preserve_sparsity and is_known:
-        return _collaborative("prune")(weights.bits, weights.by_channel, True, True)
-    if is_known or (not weights.by_channel and not weights.preserve_sparsity):
+        return _zero_keeping()(weights.bits, by_channel, True, True)
+    if is_known or (not by_channel and not weights.preserve_sparsity):
         rounder = model_optimization().quantization.keras.quantizers.LastValueQuantizer
-        return rounder(weights.bits, weights.by_channel, True, True)
+        return rounder(weights.bits, by_channel, True, True)
     return ChannelWeightsQuantizer(weights.bits, layout, weights.preserve_sparsity)
 
 
-def _collaborative(kind: str) -> Any:
-    """The quantizers of TF-MOT's prune- and cluster-preserving schemes, of any width."""
-    scheme = {
-        "cluster": "Default8BitClusterPreserveQuantizeScheme",
-        "prune": "Default8BitPrunePreserveQuantizeScheme",
-    }[kind]
-    made = getattr(model_optimization().experimental.combine, scheme)()
-    some_quantizer = made.get_quantize_registry()._config_quantizer_map["Default8BitQuantizeConfig"]
+def keeps_clusters(weights: WeightRounding, kernel: Any) -> bool:
+    """Whether a kernel has few values that are to stay few."""
+    from tfgreen.models.qat_clusters import cluster_count
+
+    return weights.preserve_clusters and cluster_count(kernel) is not None
+
+
+@cache
+def _zero_keeping() -> Any:
+    """The quantizer, of any width, of TF-MOT's prune-preserving scheme."""
+    scheme = model_optimization().experimental.combine.Default8BitPrunePreserveQuantizeScheme()
+    some_quantizer = scheme.get_quantize_registry()._config_quantizer_map[
+        "Default8BitQuantizeConfig"
+    ]
     return type(some_quantizer).__mro__[1]
 
 
@@ -237,13 +249,19 @@ def _plain_wrapper(wrapper: Any, shape: Any) -> Any:
 
 
 def _weights_inside(wrapper: Any) -> Mapping[str, Any]:
-    """The layer's weights by short name; zeros that are kept stay zeros."""
+    """The layer's weights by short name; kernels with the zeros and clusters that they keep."""
     values: dict[str, Any] = {_short_name(w): w.numpy() for w in wrapper.layer.weights}
-    for kernel, _, variables in wrapper.kernels:
-        mask = variables.get("sparsity_mask")
-        value = kernel.numpy() if mask is None else kernel.numpy() * mask.numpy()
-        values[_short_name(kernel)] = value
+    for kernel, quantizer, variables in wrapper.kernels:
+        values[_short_name(kernel)] = kept_values(kernel, quantizer, variables)
     return values
+
+
+def kept_values(kernel: Any, quantizer: Any, variables: Mapping[str, Any]) -> np.ndarray:
+    """A trained kernel as it is computed with before it is rounded: with its zeros or clusters."""
+    if hasattr(quantizer, "clustered"):
+        return np.asarray(quantizer.clustered(kernel, variables))
+    mask = variables.get("sparsity_mask")
+    return np.asarray(kernel if mask is None else kernel * mask)
 
 
 def _short_name(weight: Any) -> str:

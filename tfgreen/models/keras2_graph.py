@@ -180,8 +180,13 @@ def rebuilt(model: Any, replay: Replay, enter: Call | None = None) -> Any:
 
 def clone_of(layer: Any) -> Any:
     """An unbuilt layer of the same config and name."""
+    return clone_from(layer, layer.get_config())
+
+
+def clone_from(layer: Any, config: dict[str, Any]) -> Any:
+    """An unbuilt layer of a layer's class with another config."""
     try:
-        return type(layer).from_config(layer.get_config())
+        return type(layer).from_config(config)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UnsupportedModelError(

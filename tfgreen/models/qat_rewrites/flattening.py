@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfgreen.models.keras2_graph import Call, Replay, clone_of, rebuilt
+from tfgreen.models.keras2_graph import Call, Replay, clone_from, clone_of, rebuilt
 from tfgreen.models.qat_rewrites.changes import Change, Step
 
 
@@ -31,12 +31,32 @@ def _replay(prefix: str, changes: list[Change]) -> Replay:
         return inlined
 
     def clone(layer: Any) -> Any:
-        copy = clone_of(layer)
+        is_mixed = layer.compute_dtype != layer.variable_dtype == "float32"
+        copy = _in_float32(layer) if is_mixed else clone_of(layer)
         copy._name = f"{prefix}{layer.name}"
-        if copy.compute_dtype != copy.variable_dtype and copy.variable_dtype == "float32":
-            copy._set_dtype_policy("float32")
+        if is_mixed:
             what = f"computes in float32 instead of {layer.compute_dtype}"
             changes.append(Change(copy.name, what, (copy.name,)))
         return copy
 
     return Replay(replacement, clone)
+
+
+def _in_float32(layer: Any) -> Any:
+    """A clone; what runs inside of it, of either Keras, computes in float32 too."""
+    config = _with_float32(layer.get_config())
+    return clone_from(layer, config)
+
+
+def _with_float32(config: Any) -> Any:
+    if isinstance(config, dict):
+        return {
+            key: "float32" if key == "dtype" and _is_mixed(value) else _with_float32(value)
+            for key, value in config.items()
+        }
+    return list(map(_with_float32, config)) if isinstance(config, list) else config
+
+
+def _is_mixed(policy: Any) -> bool:
+    name = policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
+    return str(name).startswith("mixed_")
