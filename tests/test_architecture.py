@@ -24,7 +24,7 @@ LEVELS = (
     {"signature", "profile", "flatbuffer", "golden", "stack", "user_code", "writing"},
     {"models", "data", "manifest", "preprocess", "doctor"},
     {"runtimes", "compression"},
-    {"tflite"},
+    {"tflite", "encodings"},
     {"verification"},
     {"inspection"},
     {"reporting"},
@@ -50,6 +50,7 @@ PUBLIC_NAMES = {
     "prune",
     "prune_iteratively",
     "pruning_report",
+    "register_twin",
     "sensitivity_scan",
     "verify",
 }

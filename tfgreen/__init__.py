@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from tfgreen.inspection import inspect
+    from tfgreen.models.bridge import register_twin
     from tfgreen.models.loading import load_model
     from tfgreen.pipeline import export
     from tfgreen.profile import ExportProfile, list_profiles, load_profile
@@ -79,6 +80,7 @@ __all__ = [
     "prune",
     "prune_iteratively",
     "pruning_report",
+    "register_twin",
     "sensitivity_scan",
     "verify",
 ]
@@ -98,6 +100,7 @@ _MODULES = {
     "Pruning": "tfgreen.compression.pruning",
     "pruning_report": "tfgreen.compression.pruning_report",
     "QuantizationAwareTraining": "tfgreen.compression.quantization",
+    "register_twin": "tfgreen.models.bridge",
     "sensitivity_scan": "tfgreen.compression.sensitivity",
     "verify": "tfgreen.recheck",
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.models.bridge.training import (
     LABELS,
@@ -102,6 +104,59 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def on_epoch_end(self) -> None:
         self.epochs_ended += 1
+
+
+class Endless(keras.utils.PyDataset):  # type: ignore[misc]
+    @property
+    def num_batches(self) -> None:
+        return None
+
+    def __getitem__(self, index: int) -> Any:
+        return X, ONE_HOT
+
+
+def test_data_of_every_kind_train_alike() -> None:
+    def batches() -> Iterator[Any]:
+        for start in range(0, 24, 8):
+            part = slice(start, start + 8)
+            yield X[part], ONE_HOT[part], WEIGHTS[part]
+
+    model = classifier()
+    model.compile("sgd", "mse")
+    reference = to_keras2(model)
+    fit(reference, sample_weight=WEIGHTS)
+    dataset = tf.data.Dataset.from_tensor_slices((X, ONE_HOT, WEIGHTS)).batch(8)
+    unknown = dataset.filter(lambda x, y, w: True)
+    given: list[tuple[Any, dict[str, int]]] = [
+        (dataset, {}),
+        (unknown, {}),
+        (dataset.repeat(), {"steps_per_epoch": 3}),
+        (batches(), {}),
+        (batches(), {"steps_per_epoch": 3}),
+    ]
+    for data, settings in given:
+        twin = to_keras2(model)
+        twin.fit(data, verbose=0, **settings)
+        assert_equal_weights(reference, twin)
+
+
+def test_data_without_an_end_are_refused_before_training() -> None:
+    model = classifier()
+    model.compile("sgd", "mse")
+    twin = to_keras2(model)
+    before = twin.get_weights()
+    endless = tf.data.Dataset.from_tensors((X, ONE_HOT)).repeat()
+    with pytest.raises(ValueError, match="infinite dataset, you must specify the number of steps"):
+        twin.fit(endless, verbose=0)
+    with pytest.raises(UsageError, match="Endless does not know how many batches.*__len__"):
+        twin.fit(Endless(), verbose=0)
+    for one, two in zip(before, twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_an_uncompiled_twin_says_so() -> None:
+    with pytest.raises(RuntimeError, match="must compile your model"):
+        fit(to_keras2(classifier()))
 
 
 def test_datasets_of_keras3() -> None:

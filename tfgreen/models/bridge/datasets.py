@@ -6,12 +6,23 @@ from typing import Any
 
 import keras
 
+from tfgreen.errors import UsageError
 from tfgreen.models.keras2 import tf_keras
 
 
 def data_twin(data: Any) -> Any:
-    """A keras.utils.PyDataset as a tf_keras Sequence; anything else passes through."""
-    return _Batches(data) if isinstance(data, keras.utils.PyDataset) else data
+    """A keras.utils.PyDataset as a tf_keras Sequence; anything else passes through.
+
+    Raises UsageError for one of unknown length.
+    """
+    if not isinstance(data, keras.utils.PyDataset):
+        return data
+    if not hasattr(data, "__len__") and data.num_batches is None:
+        raise UsageError(
+            f"The {type(data).__name__} does not know how many batches it has, which tf_keras asks "
+            "for before training. Give it a __len__ or num_batches."
+        )
+    return _Batches(data)
 
 
 class _Batches(tf_keras().utils.Sequence):  # type: ignore[misc]

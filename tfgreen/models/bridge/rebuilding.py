@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
@@ -10,14 +11,22 @@ import keras
 from tfgreen.models.bridge.configs import plain_config
 from tfgreen.models.bridge.nodes import functional_of, graph_of, own_arguments, run
 
+Replace = Callable[[Any], Any | None]
+LEFT_OUT = object()
 
-def rebuilt(model: Any) -> Any:
-    """A new, uncompiled Keras 3 model of the same layers, names and settings."""
-    return _Rebuilding().model(model)
+
+def rebuilt(model: Any, replace: Replace = lambda operation: None) -> Any:
+    """A new, uncompiled Keras 3 model of the same layers, names and settings.
+
+    replace: another layer for a layer, LEFT_OUT, or None where it is made again as it is. What is
+        left out hands its input on.
+    """
+    return _Rebuilding(replace).model(model)
 
 
 class _Rebuilding:
-    def __init__(self) -> None:
+    def __init__(self, replace: Replace) -> None:
+        self._replace = replace
         self._made: dict[int, Any] = {}
 
     def model(self, model: Any) -> Any:
@@ -25,15 +34,17 @@ class _Rebuilding:
         if isinstance(model, keras.Sequential):
             (tensor,) = functional.inputs
             layers = [self._again(layer) for layer in model.layers]
+            kept = [layer for layer in layers if layer is not LEFT_OUT]
             return keras.Sequential(
-                [_input(tensor), *layers], name=model.name, trainable=model.trainable
+                [_input(tensor), *kept], name=model.name, trainable=model.trainable
             )
         inputs = keras.tree.map_structure(_input, functional._inputs_struct)
         outputs = run(functional, keras.tree.flatten(inputs), self._call, own_arguments)
         return keras.Model(inputs, outputs, name=model.name, trainable=model.trainable)
 
     def _call(self, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._again(node.operation)(*args, **kwargs)
+        made = self._again(node.operation)
+        return args[0] if made is LEFT_OUT else made(*args, **kwargs)
 
     def _again(self, operation: Any) -> Any:
         if id(operation) not in self._made:
@@ -41,6 +52,9 @@ class _Rebuilding:
         return self._made[id(operation)]
 
     def _make(self, operation: Any) -> Any:
+        replacement = self._replace(operation)
+        if replacement is not None:
+            return replacement
         if functional_of(operation) is not None and isinstance(operation, keras.Model):
             return self.model(operation)
         if isinstance(operation, keras.layers.Lambda):
