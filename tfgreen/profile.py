@@ -36,6 +36,7 @@ DEFAULT_PROFILE = "mobile-int8"
 
 Scheme = Literal["int8", "int16x8", "float16", "dynamic-int8", "weights-int4"]
 BoundaryType = Literal["int8", "uint8", "int16", "float32"]
+Encoding = Literal["sparse", "lut", "decode"]
 KernelSet = Literal["reference", "optimized", "xnnpack", "micro"]
 
 _BYTE_UNITS = {
@@ -177,6 +178,8 @@ class ExportProfile(_Section):
     full_integer: no float op and no float tensor, except float32 input or output that is
         declared: then exactly the QUANTIZE and DEQUANTIZE at the boundary.
     ops: names of the builtin ops allowed; None allows every builtin.
+    encodings: how weights may be stored beside plainly: `sparse` where the runtime has DENSIFY
+        (LiteRT), `lut` and `decode` where it has DECODE (TensorFlow Lite Micro). None by default.
     notes: what cannot be checked on this machine, told with every certificate.
     """
 
@@ -189,6 +192,7 @@ class ExportProfile(_Section):
     batch: Annotated[int, Field(ge=1)] = 1
     full_integer: bool
     ops: Annotated[tuple[OpName, ...], Field(strict=False)] | None = None
+    encodings: Annotated[tuple[Encoding, ...], Field(strict=False)] = ()
     kernel_sets: KernelSets
     budgets: Budgets = Budgets()
     limits: Limits = Limits()
@@ -319,6 +323,11 @@ def _objections(profile: ExportProfile) -> Iterator[str]:
                 f"{key} is '{wanted}', but the tensors of scheme '{scheme}' can meet their "
                 f"caller only as {' or '.join(allowed)}"
             )
+    truth = profile.kernel_sets.truth
+    for encoding in profile.encodings:
+        if (encoding == "sparse") == (truth == "micro"):
+            op = "DENSIFY" if encoding == "sparse" else "DECODE"
+            yield f"encodings names '{encoding}', but the truth '{truth}' has no {op}; leave it out"
     for kernel_set in profile.kernel_sets.runs:
         reason = _REFUSED_RUNTIMES.get((scheme, kernel_set))
         if reason is not None:

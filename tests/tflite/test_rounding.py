@@ -213,3 +213,22 @@ def test_inputs_that_are_always_zero_are_survived() -> None:
     weights = before.tensor_index("weights")
     np.testing.assert_array_equal(after.constant(weights)[..., 2], before.constant(weights)[..., 2])
     assert (after.constant(weights) != before.constant(weights)).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zeros_stay_zeros(kind: str) -> None:
+    layer = layer_of(kind)
+    layer.weights[np.abs(layer.weights) < 1] = 0
+    content = with_compensated_rounding(layer.int8_file(), layer.float_file(), statistics_of(layer))
+    stored = TfliteModel.from_bytes(content).constant(1)
+    assert stored.shape == layer.weights.shape
+    assert not stored[layer.weights == 0].any()
+
+
+def test_shared_values_stay_shared() -> None:
+    layer = layer_of("CONV_2D")
+    layer.weights[:] = np.round(2 * layer.weights) / 2  # some ten values in 36 weights a channel
+    content = with_compensated_rounding(layer.int8_file(), layer.float_file(), statistics_of(layer))
+    stored = TfliteModel.from_bytes(content).constant(1)
+    for real, channel in zip(layer.weights, stored, strict=True):
+        assert len(np.unique(channel)) <= len(np.unique(real))

@@ -83,7 +83,7 @@ def with_outputs(model: TfliteModel, tensor_indices: Sequence[int]) -> bytes:
             f"0..{len(model.tensors) - 1}."
         )
     needed = _needed_ops(model, wanted)
-    root, graph = _shallow_copy(model)
+    root, graph = editable_copy(model)
     graph.operators = [graph.operators[op.index] for op in model.ops if op.index in needed]
     graph.outputs = wanted
     kept = {i for op in model.ops if op.index in needed for i in (*op.inputs, *op.outputs)}
@@ -103,7 +103,7 @@ def with_ranges(model: TfliteModel, ranges: Mapping[str, tuple[float, float]]) -
     Raises:
         UsageError: a name that no float32 tensor has, or a range that is no range.
     """
-    root, graph = _shallow_copy(model)
+    root, graph = editable_copy(model)
     schema = load_schema()
     known = {tensor.name for tensor in model.tensors if tensor.dtype == "float32"}
     if unknown := sorted(set(ranges) - known):
@@ -133,7 +133,7 @@ def with_constants(model: TfliteModel, values: Mapping[int, np.ndarray]) -> byte
         UnsupportedModelError: a tensor that is no plain constant, or one of less than 8 bits.
         UsageError: values of another shape or dtype.
     """
-    root, graph = _shallow_copy(model)
+    root, graph = editable_copy(model)
     for index, array in values.items():
         old = model.constant(index)
         if old.dtype.name != model.tensors[index].dtype:
@@ -151,7 +151,7 @@ def with_constants(model: TfliteModel, values: Mapping[int, np.ndarray]) -> byte
         graph.tensors[index] = changed
         data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
         root.buffers.append(load_schema().BufferT(data=data))
-    _drop_constants_unused(root)
+    drop_unused_constants(root)
     return pack(root, model.content)
 
 
@@ -166,7 +166,7 @@ def with_requantized_constants(
         UsageError: another number of scales, or what `with_constants` refuses.
     """
     changed = TfliteModel.from_bytes(with_constants(model, {i: v[0] for i, v in values.items()}))
-    root, graph = _shallow_copy(changed)
+    root, graph = editable_copy(changed)
     for index, (_, scales) in values.items():
         tensor = graph.tensors[index] = copy.copy(graph.tensors[index])
         facts = model.tensors[index].quantization
@@ -197,7 +197,7 @@ def inline_external_buffers(content: bytes) -> bytes:
     outside = any(reading.is_external(buffer) for buffer in model.root.buffers)
     if not outside and not any(op.largeCustomOptionsOffset for op in operators):
         return model.content
-    return pack(_shallow_copy(model)[0], model.content)
+    return pack(editable_copy(model)[0], model.content)
 
 
 def _graph_inputs(model: TfliteModel, op: Op) -> list[int]:
@@ -273,7 +273,7 @@ def _moved_op(
     return moved
 
 
-def _shallow_copy(model: TfliteModel) -> tuple[Any, Any]:
+def editable_copy(model: TfliteModel) -> tuple[Any, Any]:
     """A root and its first subgraph whose lists may be changed; entries are still shared."""
     root = copy.copy(model.root)
     root.buffers = list(root.buffers)
@@ -283,7 +283,7 @@ def _shallow_copy(model: TfliteModel) -> tuple[Any, Any]:
     return root, graph
 
 
-def _drop_constants_unused(root: Any) -> None:
+def drop_unused_constants(root: Any) -> None:
     """Empty the buffers that no tensor and no metadata uses any more."""
     used = {int(t.buffer) for graph in root.subgraphs for t in graph.tensors}
     used.update(int(entry.buffer) for entry in root.metadata or ())

@@ -138,16 +138,18 @@ class TfliteModel:
             UnsupportedModelError: an activation, or stored in a way that has no plain array
                 (sparse, in another file, strings).
         """
-        tensor = self.tensors[tensor_index]
-        data = reading.stored_bytes(
-            self.root.buffers[self.root.subgraphs[0].tensors[tensor_index].buffer], self.content
-        )
+        tensor, data = self.tensors[tensor_index], self.stored_bytes(tensor_index)
         if not data.size or tensor.is_sparse or tensor.dtype not in BITS_PER_VALUE:
             raise UnsupportedModelError(
                 f"Tensor {tensor_index} ({tensor.name}, {tensor.dtype}) has no plain stored "
                 "values: it is an activation, sparse, or kept in another file."
             )
         return _decoded(data, tensor.dtype, tensor.value_count).reshape(tensor.shape)
+
+    def stored_bytes(self, tensor_index: int) -> np.ndarray:
+        """What the file stores of a tensor, uint8, in whatever format; empty for nothing."""
+        buffer_index = self.root.subgraphs[0].tensors[tensor_index].buffer
+        return reading.stored_bytes(self.root.buffers[buffer_index], self.content)
 
     @functools.cached_property
     def _producers(self) -> dict[int, Op]:

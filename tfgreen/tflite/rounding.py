@@ -9,6 +9,8 @@ into the bias (Nagel et al. 2019, arXiv 1906.04721), so the inputs' covariance d
 there is no bias, their second moment does.
 
 Scales and zero points stay as they are: only stored weights and biases change, each by few steps.
+What training made of the weights stays too: zeros stay zeros, and where the weights of a channel
+share a few values, equal ones stay equal, since it is their sameness that makes a file small.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from tfgreen.tflite.statistics import ActivationStatistics
 _DAMPING = 0.01
 _BLOCK = 128
 _LIMIT = 127
+_MOST_SHARED_VALUES, _LEAST_SHARING = 64, 2
 
 
 def with_compensated_rounding(
@@ -74,7 +77,11 @@ def _round_op(
         shift = (rounded * scales.reshape(-1, 1) - matrix) * mean.T
     else:
         matrix = real.reshape(real.shape[0], -1)
-        rounded = _round_matrix(matrix, centred, scales)
+        if _shares_values(matrix):
+            steps = np.rint(matrix / scales.reshape(-1, 1))
+            rounded = np.clip(steps, -_LIMIT, _LIMIT)
+        else:
+            rounded = _round_matrix(matrix, centred, scales)
         shift = (rounded * scales.reshape(-1, 1) - matrix) * mean
     changed = {
         op.inputs[1]: (rounded.T if depthwise else rounded).reshape(stored.shape).astype(np.int8)
@@ -83,6 +90,12 @@ def _round_op(
         wanted = plain.constant(real_bias.index) - shift.sum(axis=1)
         changed[bias.index] = _stored_bias(bias, wanted)
     return changed
+
+
+def _shares_values(matrix: np.ndarray) -> bool:
+    """Whether clustering shows: at most 64 values a channel, each for two weights or more."""
+    most = min(_MOST_SHARED_VALUES, matrix.shape[1] // _LEAST_SHARING)
+    return all(len(np.unique(row)) <= most for row in matrix)
 
 
 def _constant_bias(model: TfliteModel, op: Op) -> Tensor | None:
@@ -111,7 +124,7 @@ def _round_matrix(matrix: np.ndarray, rows: np.ndarray, scales: np.ndarray) -> n
             within = factor[column + 1 : end, column] @ errors[column + 1 : end]
             due = (pushed[column - start] + within) / factor[column, column]
             stored = np.clip(np.rint(weights[column] + due), -_LIMIT, _LIMIT)
-            errors[column] = weights[column] - stored
+            errors[column] = weights[column] - np.where(weights[column] == 0, 0, stored)
     return np.asarray(np.rint(weights - errors)).T
 
 
@@ -126,7 +139,7 @@ def _round_channels(matrix: np.ndarray, rows: np.ndarray, scales: np.ndarray) ->
         later = factors[:, column + 1 :, column] * errors[:, column + 1 :]
         due = later.sum(axis=1) / factors[:, column, column]
         stored = np.clip(np.rint(weights[:, column] + due), -_LIMIT, _LIMIT)
-        errors[:, column] = weights[:, column] - stored
+        errors[:, column] = weights[:, column] - np.where(weights[:, column] == 0, 0, stored)
     return np.asarray(np.rint(weights - errors))
 
 
