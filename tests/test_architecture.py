@@ -43,6 +43,7 @@ PUBLIC_NAMES = {
     "Pruning",
     "QuantizationAwareTraining",
     "export",
+    "fold_batch_normalization",
     "inspect",
     "list_profiles",
     "load_model",

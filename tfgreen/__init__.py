@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
     from tfgreen.compression.clustering import Clustering
+    from tfgreen.compression.folding import fold_batch_normalization
     from tfgreen.compression.iterative import prune_iteratively
     from tfgreen.compression.one_shot import prune
     from tfgreen.compression.pruning import Pruning
@@ -73,6 +74,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "export",
+    "fold_batch_normalization",
     "inspect",
     "list_profiles",
     "load_model",
@@ -91,6 +93,7 @@ _MODULES = {
     "Clustering": "tfgreen.compression.clustering",
     "export": "tfgreen.pipeline",
     "ExportProfile": "tfgreen.profile",
+    "fold_batch_normalization": "tfgreen.compression.folding",
     "inspect": "tfgreen.inspection",
     "list_profiles": "tfgreen.profile",
     "load_model": "tfgreen.models.loading",

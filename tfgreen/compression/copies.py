@@ -29,7 +29,7 @@ def copy_of(model: Any) -> Any:
     for layer in copy._flatten_layers():
         if type(layer).__name__ == "Normalization":
             layer.finalize_state()  # it computes with constants made of its weights
-    _compile_alike(copy, model)
+    compile_alike(copy, model)
     return copy
 
 
@@ -55,7 +55,8 @@ def refuse_without_graph(model: Any) -> None:
     )
 
 
-def _compile_alike(copy: Any, model: Any) -> None:
+def compile_alike(copy: Any, model: Any, *, with_state: bool = True) -> None:
+    """Compile a Keras 3 copy as the model is, with the state of its optimizer if wanted."""
     import keras
 
     if not model.compiled or model.optimizer is None:
@@ -67,7 +68,7 @@ def _compile_alike(copy: Any, model: Any) -> None:
 
     settings = model._compile_config.config
     copy.compile(**keras.tree.map_structure(unshared, settings))
-    if model.optimizer.built:
+    if with_state and model.optimizer.built:
         copy.optimizer.build(copy.trainable_variables)
         for source, target in zip(model.optimizer.variables, copy.optimizer.variables, strict=True):
             target.assign(source.numpy())

@@ -23,8 +23,12 @@ _NORMALIZATIONS = frozenset({"BatchNormalization", "SyncBatchNormalization"})
 _DEPTHWISE_RANKS = (2, 3, 4)
 
 
-def fold_batch_normalization(model: Any) -> Step:
-    """Fold it into Dense and Conv1D before it; make a depthwise convolution of it elsewhere."""
+def fold_batch_normalization(model: Any, *, only_fold: bool = False) -> Step:
+    """Fold it into Dense and Conv1D before it; make a depthwise convolution of it elsewhere.
+
+    only_fold: fold it into Conv2D and DepthwiseConv2D too, and leave it as it is elsewhere.
+    """
+    folded_here = _FOLDED_HERE | FOLDED_BY_THE_CONVERTER if only_fold else _FOLDED_HERE
     graph = graph_of(model)
     into: dict[int, _Affine] = {}
     gone: dict[int, str] = {}
@@ -34,9 +38,10 @@ def fold_batch_normalization(model: Any) -> Step:
             continue
         before = _linear_before(graph, call)
         if before is None:
-            if len(call.outputs[0].shape) in _DEPTHWISE_RANKS and graph.is_called_once(call.layer):
+            has_rank = len(call.outputs[0].shape) in _DEPTHWISE_RANKS
+            if has_rank and graph.is_called_once(call.layer) and not only_fold:
                 alone[id(call.layer)] = call
-        elif type(before.layer).__name__ in _FOLDED_HERE:
+        elif type(before.layer).__name__ in folded_here:
             into[id(before.layer)] = _affine(call.layer)
             gone[id(call.layer)] = before.layer.name
     if not into and not alone:
