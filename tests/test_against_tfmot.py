@@ -17,12 +17,14 @@ from tfgreen import tfmot
 from tfgreen.compression.clustering import Clustering
 from tfgreen.compression.clustering_plan import INITS
 from tfgreen.compression.pruning import Pruning
+from tfgreen.compression.quantization import QuantizationAwareTraining
 from tfgreen.models.bridge import to_keras2
 from tfgreen.models.keras2 import model_optimization, tf_keras
 
 SHAPE, CLASSES, SAMPLES = (6, 6, 4), 3, 64
 EPOCHS, BATCH = 4, 16
 STEPS = EPOCHS * SAMPLES // BATCH
+PROBE = np.random.default_rng(4).normal(size=(8, *SHAPE)).astype("float32")
 
 ORIGINAL = model_optimization()
 PRUNING, CENTROIDS = ORIGINAL.sparsity.keras, ORIGINAL.clustering.keras.CentroidInitialization
@@ -295,6 +297,61 @@ def test_drop_in_clustering_of_a_keras_3_model(preserve_sparsity: bool, per_chan
     assert fingerprint(model) == before
 
 
+def convolutions() -> Any:
+    """The kernels and activations that the original rounds as tfgreen does.
+
+    It leaves the kernel of a convolution with a ReLU layer of its own behind it, and no
+    BatchNormalization between them, unrounded; and it gives a depthwise kernel one step only.
+    """
+    tf_keras().utils.set_random_seed(11)
+    layers = tf_keras().layers
+    model = tf_keras().Sequential(
+        [
+            tf_keras().Input(SHAPE),
+            layers.Conv2D(8, 3, use_bias=False, name="conv"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(name="relu"),
+            layers.Conv2D(4, 3, activation="relu", name="activated"),
+            layers.Conv2D(CLASSES, 1, name="pointwise"),
+            layers.GlobalAveragePooling2D(name="pool"),
+        ]
+    )
+    compiled(model, tf_keras())
+    return model
+
+
+def matrices() -> Any:
+    """Dense layers, whose kernels have one step each in the original."""
+    tf_keras().utils.set_random_seed(11)
+    layers = tf_keras().layers
+    model = tf_keras().Sequential(
+        [
+            tf_keras().Input(SHAPE),
+            layers.Flatten(name="flat"),
+            layers.Dense(8, activation="relu", name="hidden"),
+            layers.Dense(CLASSES, name="head"),
+        ]
+    )
+    compiled(model, tf_keras())
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "options"), [(convolutions, {}), (matrices, {"weight_steps": "layer"})]
+)
+def test_quantization_aware_training(make: Any, options: dict[str, Any]) -> None:
+    """Fake-quantized outputs, before training and after it, with ranges from [-6, 6] on."""
+    model = make()
+    before = fingerprint(model)
+    training = QuantizationAwareTraining(calibrate=False, freeze_batch_norm_after=None, **options)
+    ours = training.prepare(model)
+    by_hand = ORIGINAL.quantization.keras.quantize_model(copy_of(model))
+    compiled(by_hand, tf_keras())
+    np.testing.assert_array_equal(ours(PROBE), by_hand(PROBE))
+    np.testing.assert_array_equal(trained(ours)(PROBE), trained(by_hand)(PROBE))
+    assert fingerprint(model) == before
+
+
 def annotated(flavour: Any, module: Any) -> Any:
     """The network with its dense layers marked for quantization."""
 
@@ -334,10 +391,9 @@ def test_drop_in_quantization_of_a_keras_3_model() -> None:
 
 
 def assert_equal_after_training(ours: Any, theirs: Any, flavour: Any) -> None:
-    probe = np.random.default_rng(4).normal(size=(8, *SHAPE)).astype("float32")
-    np.testing.assert_array_equal(ours(probe), theirs(probe))
+    np.testing.assert_array_equal(ours(PROBE), theirs(PROBE))
     compiled(ours, flavour)
     compiled(theirs, tf_keras())
-    np.testing.assert_array_equal(trained(ours)(probe), trained(theirs)(probe))
+    np.testing.assert_array_equal(trained(ours)(PROBE), trained(theirs)(PROBE))
     for mine, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, their)
