@@ -224,10 +224,19 @@ def test_one_of_four_keeps_one() -> None:
 
 
 def test_blocks() -> None:
-    technique = Pruning(sparsity=0.5, block_size=(4, 4), skip="head")
+    technique = Pruning(sparsity=0.5, block_size=(4, 4))
     wrapped, final = pruned(technique, dense_model())
     blocks = kernels(final)["hidden"].reshape(2, 4, 4, 4).swapaxes(1, 2).reshape(8, 16)
     assert sorted(np.count_nonzero(blocks, axis=1)) == [0] * 4 + [16] * 4
+    # 16 x 3: TensorFlow Model Optimization would fail on it in the first step of training.
+    head = technique.report(wrapped).of("head")
+    assert head.action == "skipped"
+    assert head.reason == "its kernel of 16 x 3 is no more than one block of 4 x 4 high or wide"
+
+
+def test_a_named_layer_that_is_one_block_is_refused() -> None:
+    with pytest.raises(UsageError, match="Layer 'head' .Dense. cannot be pruned: its kernel of"):
+        Pruning(sparsity={"Dense": 0.5}, block_size=(4, 4)).prepare(dense_model())
 
 
 def test_blocks_need_matrices() -> None:

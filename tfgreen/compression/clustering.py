@@ -51,7 +51,7 @@ class Clustering:
     tfgreen.errors.UsageError: clusters received 1; expected a whole number from 2 on.
     """
 
-    clusters: int | Mapping[Selector, int] = 16
+    clusters: int | Mapping[Any, int] = 16
     init: Init = "kmeans++"
     preserve_sparsity: bool = False
     layers: tuple[Selector, ...] | None = None

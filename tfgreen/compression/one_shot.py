@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,20 @@ from tfgreen.compression.masks import ThresholdUnit, absolute_threshold, kept_fr
 from tfgreen.compression.pruning_options import check_threshold
 from tfgreen.compression.pruning_plan import values_by_layer
 from tfgreen.compression.pruning_report import NOT_FASTER, remember_report
-from tfgreen.compression.selection import PlacedLayer, Selector, check_selectors, placed_layers
+from tfgreen.compression.selection import (
+    PlacedLayer,
+    Selector,
+    Shares,
+    check_selectors,
+    placed_layers,
+)
 from tfgreen.compression.technique import LayerDecision, TechniqueReport
 from tfgreen.errors import UsageError
 
 
 def prune(
     model: Any,
-    threshold: float | Mapping[Selector, float],
+    threshold: float | Shares,
     *,
     threshold_unit: ThresholdUnit = "absolute",
     skip: tuple[Selector, ...] | Selector = (),

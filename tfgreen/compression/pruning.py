@@ -12,7 +12,6 @@ prune, or not to prune", 2017).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -23,7 +22,7 @@ from tfgreen.compression.pruning_report import remember_report, report_of
 from tfgreen.compression.pruning_state import PruningState
 from tfgreen.compression.pruning_wrapping import unwrapped, wrapped_copy
 from tfgreen.compression.schedules import ScheduleName
-from tfgreen.compression.selection import Selector
+from tfgreen.compression.selection import Selector, Shares
 from tfgreen.compression.technique import (
     TechniqueReport,
     attach_state,
@@ -77,8 +76,8 @@ class Pruning:
     1: 1 would leave no weight at all.
     """
 
-    sparsity: float | Mapping[Selector, float] | None = None
-    threshold: float | Mapping[Selector, float] | None = None
+    sparsity: float | Shares | None = None
+    threshold: float | Shares | None = None
     threshold_unit: ThresholdUnit = "absolute"
     pattern: str | None = None
     schedule: ScheduleName | Any | None = None
@@ -101,7 +100,7 @@ class Pruning:
         check_options(self)
 
     @property
-    def amount(self) -> float | Mapping[Selector, float] | None:
+    def amount(self) -> float | Shares | None:
         """The sparsity or the threshold, whichever was given."""
         return self.sparsity if self.threshold is None else self.threshold
 

@@ -110,9 +110,27 @@ def _prunable(
     ranks = {len(kernel.variable.shape) for kernel in kernels}
     if technique.pattern is not None and not ranks <= set(_PATTERN_DIMENSIONS):
         return (), f"{technique.pattern} needs kernels of 2 or 4 dimensions"
-    if technique.block_size != (1, 1) and ranks != {_MATRIX_DIMENSIONS}:
-        return (), "blocks need kernels of 2 dimensions"
-    return kernels, ""
+    return (
+        (kernels, "") if not (why_not := _unfit_for_blocks(technique, kernels)) else ((), why_not)
+    )
+
+
+def _unfit_for_blocks(technique: Pruning, kernels: Sequence[Kernel]) -> str:
+    """Why these kernels cannot be pruned by blocks; empty if they can, or need not."""
+    block = technique.block_size
+    if block == (1, 1):
+        return ""
+    for kernel in kernels:
+        shape = tuple(kernel.variable.shape)
+        if len(shape) != _MATRIX_DIMENSIONS:
+            return "blocks need kernels of 2 dimensions"
+        # TensorFlow Model Optimization fails on them in the first step of training.
+        if any(size <= length for size, length in zip(shape, block, strict=True)):
+            return (
+                f"its kernel of {shape[0]} x {shape[1]} is no more than one block of "
+                f"{block[0]} x {block[1]} high or wide"
+            )
+    return ""
 
 
 def _plan(

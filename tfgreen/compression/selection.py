@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 from tfgreen.errors import UnknownNameError, UsageError
 
 Selector = str | type | re.Pattern[str]
+# Not Mapping[Selector, ...]: a mapping's keys are invariant, a dict[str, float] would be none.
+Shares = Mapping[Any, float]
 
 _EXPRESSION = "re:"
 _Value = TypeVar("_Value")
