@@ -43,7 +43,7 @@ def rounded_by_channel(kernel: np.ndarray, axis: int | tuple[int, ...], bits: in
         ("transposed", (3, 3, 5, 4), (2,)),
     ],
 )
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [4, 6, 8])
 def test_each_channel_has_its_own_step(
     layout: Any, shape: tuple[int, ...], axes: tuple[int, ...], bits: int
 ) -> None:
@@ -55,6 +55,18 @@ def test_each_channel_has_its_own_step(
     np.testing.assert_allclose(given, rounded_by_channel(kernel, axes, bits), atol=1e-6)
     again = quantizer(keras.backend.constant(kernel), False, variables).numpy()
     np.testing.assert_array_equal(again, given)
+
+
+@pytest.mark.parametrize("bits", [4, 5, 8])
+def test_a_tied_kernel_has_one_step_and_few_bits_few_values(bits: int) -> None:
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 4, 5)).astype(np.float32)
+    most = 2 ** (bits - 1) - 1
+    step = np.abs(kernel).max() / most
+    quantizer = ChannelWeightsQuantizer(bits, "last", is_tied=True)
+    variables = quantizer.build(kernel.shape, "kernel", layers.Layer())
+    given = quantizer(keras.backend.constant(kernel), True, variables).numpy()
+    np.testing.assert_allclose(given, np.round(kernel / step) * step, atol=1e-6)
+    assert len(np.unique(np.round(given / step))) <= 2 * most + 1
 
 
 def test_a_kernel_by_channel_is_rounded_as_tf_mot_does() -> None:
@@ -156,4 +168,5 @@ def test_configs_make_the_layers_again() -> None:
         "num_bits": 4,
         "layout": "depthwise",
         "keep_zeros": True,
+        "is_tied": False,
     }

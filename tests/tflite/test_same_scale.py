@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.tiny_models import OpSpec, TensorSpec, build
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.tflite.same_scale import handed_through
+from tfgreen.tflite.same_scale import handed_through, with_equal_reversals
 
 
 def floats(*names: str) -> list[TensorSpec]:
@@ -58,3 +58,19 @@ def test_what_is_joined_gets_the_range_of_the_joint() -> None:
     assert handed_through(model, {"d": (-1.0, 4.0)}) == dict.fromkeys("bcd", (-1.0, 4.0))
     # two different ranges go in: neither is the joint's
     assert "d" not in handed_through(model, {"b": (0.0, 1.0), "c": (-1.0, 1.0)})
+
+
+def test_both_sides_of_a_reversal_have_the_range_of_what_it_is_joined_with() -> None:
+    axis = TensorSpec("axis", (1,), "int32", data=np.array([1], np.int32))
+    tensors = [*floats("a", "b", "c", "r"), SHAPE, axis, TensorSpec("d", (1, 4), "float32")]
+    ops = [
+        OpSpec("RELU", ["a"], ["b"]),
+        move("b", "c"),
+        OpSpec("REVERSE_V2", ["c", "axis"], ["r"]),
+        OpSpec("CONCATENATION", ["b", "r"], ["d"], {"axis": 1}),
+    ]
+    model = TfliteModel.from_bytes(build(tensors, ops, ["a"], ["d"]))
+    own = {"a": (-1.0, 1.0), "b": (0.0, 1.0), "c": (0.0, 1.0), "r": (0.0, 1.0), "d": (-2.0, 3.0)}
+    equal = with_equal_reversals(model, own)
+    assert equal == {**own, "c": (-2.0, 3.0), "r": (-2.0, 3.0)}
+    assert with_equal_reversals(model, {"a": (-1.0, 1.0)}) == {"a": (-1.0, 1.0)}

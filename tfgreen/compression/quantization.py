@@ -12,12 +12,13 @@ exported has the trained steps; calibration data do not change them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from tfgreen.compression.quantization_options import check_options
 from tfgreen.compression.quantization_state import QuantizationState, prepared, report_of
-from tfgreen.compression.quantization_wrapping import WeightRounding
 from tfgreen.compression.selection import Selector
 from tfgreen.compression.technique import TechniqueReport, attach_state, hand_on_state, state_of
 from tfgreen.errors import UsageError
@@ -29,8 +30,10 @@ class QuantizationAwareTraining:
 
     Args:
         activation_bits: 8, or 16 for the int16x8 profiles.
-        weight_bits: 8, or 4: int8 arithmetic with weights of 15 values. 2 bits are refused: no
-            runtime here computes with them.
+        weight_bits: 8, or fewer down to 4: weights of 2^bits - 1 values, 15 for 4 bits, or bits
+            by layer: {keras.layers.Dense: 4}; layers that are not in it have 8. A name goes
+            before a class, a class before an expression. Arithmetic stays that of int8. 2 bits
+            are refused: no runtime here computes with them.
         skip: layers to leave in float while training, by name, class or expression; they are
             quantized after training, with ranges from the calibration data of the export.
         only: the only layers to round; all others are left as with `skip`.
@@ -52,12 +55,12 @@ class QuantizationAwareTraining:
     >>> QuantizationAwareTraining(weight_bits=2)
     Traceback (most recent call last):
     ...
-    tfgreen.errors.UsageError: weight_bits received 2; expected 8 or 4. No runtime that tfgreen
+    tfgreen.errors.UsageError: weight_bits received 2; expected 4 to 8. No runtime that tfgreen
     exports for computes with weights of 2 bits: they would be stored in 8.
     """
 
     activation_bits: Literal[8, 16] = 8
-    weight_bits: Literal[8, 4] = 8
+    weight_bits: int | Mapping[Selector, int] = 8
     skip: tuple[Selector, ...] = ()
     only: tuple[Selector, ...] | None = None
     preserve_sparsity: bool = False
@@ -71,17 +74,9 @@ class QuantizationAwareTraining:
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
+        if isinstance(self.weight_bits, Mapping):
+            object.__setattr__(self, "weight_bits", MappingProxyType(dict(self.weight_bits)))
         check_options(self)
-
-    @property
-    def weight_rounding(self) -> WeightRounding:
-        """How kernels are rounded."""
-        return WeightRounding(
-            self.weight_bits,
-            None if self.weight_steps is None else self.weight_steps == "channel",
-            self.preserve_sparsity,
-            self.preserve_clusters,
-        )
 
     def prepare(self, model: Any, calibration: Any | None = None) -> Any:
         """A tf_keras copy of the model that rounds in `fit` and in `predict`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfgreen.compression.selection import check_selectors
@@ -9,6 +10,9 @@ from tfgreen.errors import UsageError
 
 if TYPE_CHECKING:
     from tfgreen.compression.quantization import QuantizationAwareTraining
+
+WEIGHT_BITS = range(4, 9)
+FEWER_THAN_ANY_RUNTIME = 2
 
 
 def check_options(technique: QuantizationAwareTraining) -> None:
@@ -38,13 +42,18 @@ def check_options(technique: QuantizationAwareTraining) -> None:
 
 
 def _check_bits(technique: QuantizationAwareTraining) -> None:
-    bits: int = technique.weight_bits
-    if bits == 2:
-        raise UsageError(
-            "weight_bits received 2; expected 8 or 4. No runtime that tfgreen exports for computes "
-            "with weights of 2 bits: they would be stored in 8."
-        )
-    _check(bits in (4, 8) and not isinstance(bits, bool), technique, "weight_bits", "8 or 4")
+    given = technique.weight_bits
+    if isinstance(given, Mapping):
+        _check(bool(given), technique, "weight_bits", "4 to 8, or that by layer")
+        check_selectors(given, "weight_bits")
+    for bits in given.values() if isinstance(given, Mapping) else [given]:
+        if bits == FEWER_THAN_ANY_RUNTIME:
+            raise UsageError(
+                "weight_bits received 2; expected 4 to 8. No runtime that tfgreen exports for "
+                "computes with weights of 2 bits: they would be stored in 8."
+            )
+        if not isinstance(bits, int) or isinstance(bits, bool) or bits not in WEIGHT_BITS:
+            raise UsageError(f"weight_bits received {bits!r}; expected 4 to 8.")
     _check(technique.activation_bits in (8, 16), technique, "activation_bits", "8 or 16")
 
 

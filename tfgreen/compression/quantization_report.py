@@ -8,7 +8,12 @@ import numpy as np
 
 from tfgreen.compression.quantization_plan import LayerPlacement
 from tfgreen.compression.quantization_state import QuantizationState
-from tfgreen.compression.quantization_wrapping import ROUNDING, kept_values, rounded_kernels
+from tfgreen.compression.quantization_wrapping import (
+    MOST_BITS,
+    ROUNDING,
+    kept_values,
+    rounded_kernels,
+)
 from tfgreen.compression.technique import LayerDecision
 
 if TYPE_CHECKING:
@@ -44,8 +49,11 @@ def notes(
     real = {tensor._keras_history.layer.name for tensor in state.rewritten.model.inputs}
     if left := sorted(real - state.plan.inputs):
         found.append(f"Inputs that are not rounded, being whole numbers: {', '.join(left)}.")
-    if technique.weight_bits == 4:
-        found.append("Weights have 15 values (4 bits); arithmetic is that of int8.")
+    if technique.weight_bits != MOST_BITS:
+        found.append(
+            "Weights of fewer than 8 bits have fewer values (15 for 4 bits); arithmetic is that of "
+            "int8, and int8 profiles store them in 8 bits: only a packed file shrinks."
+        )
     return tuple(found)
 
 
@@ -79,7 +87,7 @@ class _Reader:
         parts = []
         if placement.kernel and name in self._kernels:
             quantizer = self._kernels[name].quantize_config.kernel
-            step = "channel" if quantizer.per_axis else "layer"
+            step = "layer" if getattr(quantizer, "is_tied", False) else "channel"
             parts.append(f"kernel with one step per {step}{_kept(quantizer)}")
         if any(placement.outputs):
             prescribed = any(r and r.kind == "prescribed" for r in placement.outputs)
@@ -101,7 +109,7 @@ class _Reader:
         values = np.concatenate([kept_values(*one).reshape(-1) for one in layer.kernels])
         from tfgreen.models.qat_clusters import cluster_count
 
-        measures: dict[str, float] = {"weight_bits": self._technique.weight_bits}
+        measures: dict[str, float] = {"weight_bits": layer.quantize_config.kernel.num_bits}
         if self._technique.preserve_sparsity:
             measures["sparsity"] = float(np.mean(values == 0))
         if self._technique.preserve_clusters:
@@ -123,7 +131,7 @@ class _Reader:
 
 def _kept(quantizer: Any) -> str:
     """What stays as it is in a kernel, in words."""
-    if hasattr(quantizer, "clustered"):
+    if type(quantizer).__name__ == "ClusteredWeightsQuantizer":
         return ", clusters and zeros kept" if quantizer.keep_zeros else ", clusters kept"
     keeps_zeros = getattr(quantizer, "keep_zeros", "Preserve" in type(quantizer).__name__)
     return ", zeros kept" if keeps_zeros else ""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfgreen.compression.quantization_plan import Plan, plan_rounding
-from tfgreen.compression.quantization_wrapping import with_rounding
-from tfgreen.compression.selection import placed_layers, selected
+from tfgreen.compression.quantization_wrapping import MOST_BITS, WeightRounding, with_rounding
+from tfgreen.compression.selection import assigned, placed_layers, selected
 from tfgreen.compression.technique import TechniqueReport
 from tfgreen.errors import UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import is_model, layers_of
@@ -95,7 +95,12 @@ def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, Qua
             f"Nothing in '{copy.name}' is left to be rounded. Leave fewer layers out with skip, "
             "name more in only, or export the model without quantization-aware training."
         )
-    weights = technique.weight_rounding
+    weights = WeightRounding(
+        _bits(technique, placed, rewritten.origins),
+        None if technique.weight_steps is None else technique.weight_steps == "channel",
+        technique.preserve_sparsity,
+        technique.preserve_clusters,
+    )
     wrapped = with_rounding(rewritten.model, plan, weights, technique.activation_bits)
     compile_as(wrapped, copy)
     kinds = {layer.path: layer.kind for layer in placed}
@@ -119,6 +124,16 @@ def _samples() -> int:
     from tfgreen.compression.calibration import SAMPLES
 
     return SAMPLES
+
+
+def _bits(
+    technique: QuantizationAwareTraining, placed: Any, origins: Mapping[str, str]
+) -> dict[str, int]:
+    """The width of the weights of each layer of the rewritten model."""
+    if isinstance(technique.weight_bits, int):
+        return dict.fromkeys(origins, technique.weight_bits)
+    by_path = assigned(technique.weight_bits, placed)
+    return {name: by_path.get(path, (MOST_BITS, False))[0] for name, path in origins.items()}
 
 
 def _left_out(technique: QuantizationAwareTraining, placed: Any) -> dict[str, str]:

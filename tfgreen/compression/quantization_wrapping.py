@@ -14,6 +14,7 @@ from tfgreen.models.keras2 import model_optimization
 from tfgreen.models.keras2_graph import Call, Replay, built_like, clone_of, rebuilt
 
 ROUNDING = "{}_rounding"
+MOST_BITS = 8
 _UNROUNDED = "{}_unrounded"
 
 
@@ -21,11 +22,12 @@ _UNROUNDED = "{}_unrounded"
 class WeightRounding:
     """How kernels are rounded.
 
+    bits: by layer name, 8 where a layer is not in it.
     by_channel: one step for each output channel, else for the whole kernel; None for the whole
         kernel where clusters are kept.
     """
 
-    bits: int
+    bits: Mapping[str, int]
     by_channel: bool | None = None
     preserve_sparsity: bool = False
     preserve_clusters: bool = False
@@ -82,7 +84,8 @@ def plain_rounder(quantizer: Any) -> Any:
     from tfgreen.models.qat_layers import ChannelWeightsQuantizer
 
     if isinstance(quantizer, ChannelWeightsQuantizer):
-        return ChannelWeightsQuantizer(quantizer.num_bits, quantizer.layout)
+        is_tied = quantizer.is_tied
+        return ChannelWeightsQuantizer(quantizer.num_bits, quantizer.layout, is_tied=is_tied)
     rounder = model_optimization().quantization.keras.quantizers.LastValueQuantizer
     return rounder(
         quantizer.num_bits, quantizer.per_axis, quantizer.symmetric, quantizer.narrow_range
@@ -181,23 +184,24 @@ def _activation_steps(bits: int) -> dict[str, Any]:
 
 
 def _kernel_rounder(layer: Any, placement: LayerPlacement, weights: WeightRounding) -> Any:
-    """TF-MOT's quantizer where it has one for the kernel's layout, else our own."""
+    """TF-MOT's quantizer where it has one for the kernel, else our own."""
     from tfgreen.models.qat_clusters import ClusteredWeightsQuantizer
     from tfgreen.models.qat_layers import ChannelWeightsQuantizer
 
     attribute, layout = placement.kernel or ("kernel", "last")
-    kernel = getattr(layer, attribute).numpy()
-    is_clustered = keeps_clusters(weights, kernel)
+    bits = weights.bits.get(layer.name, MOST_BITS)
+    is_clustered = keeps_clusters(weights, getattr(layer, attribute).numpy())
     by_channel = not is_clustered if weights.by_channel is None else weights.by_channel
-    if is_clustered and not by_channel:
-        return ClusteredWeightsQuantizer(weights.bits, weights.preserve_sparsity)
-    is_known = type(layer).__name__ in ("Conv2D", "Dense")
-    if weights.preserve_sparsity and is_known:
-        return _zero_keeping()(weights.bits, by_channel, True, True)
-    if is_known or (not by_channel and not weights.preserve_sparsity):
-        rounder = model_optimization().quantization.keras.quantizers.LastValueQuantizer
-        return rounder(weights.bits, by_channel, True, True)
-    return ChannelWeightsQuantizer(weights.bits, layout, weights.preserve_sparsity)
+    if is_clustered:
+        return ClusteredWeightsQuantizer(bits, layout, weights.preserve_sparsity, not by_channel)
+    is_known = type(layer).__name__ in ("Conv2D", "Dense") and bits in (4, 8)
+    if not (is_known and by_channel):
+        return ChannelWeightsQuantizer(bits, layout, weights.preserve_sparsity, not by_channel)
+    if weights.preserve_sparsity:
+        return _zero_keeping()(bits, True, True, True)
+    return model_optimization().quantization.keras.quantizers.LastValueQuantizer(
+        bits, True, True, True
+    )
 
 
 def keeps_clusters(weights: WeightRounding, kernel: Any) -> bool:
@@ -258,8 +262,8 @@ def _weights_inside(wrapper: Any) -> Mapping[str, Any]:
 
 def kept_values(kernel: Any, quantizer: Any, variables: Mapping[str, Any]) -> np.ndarray:
     """A trained kernel as it is computed with before it is rounded: with its zeros or clusters."""
-    if hasattr(quantizer, "clustered"):
-        return np.asarray(quantizer.clustered(kernel, variables))
+    if hasattr(quantizer, "kept"):
+        return np.asarray(quantizer.kept(kernel, variables))
     mask = variables.get("sparsity_mask")
     return np.asarray(kernel if mask is None else kernel * mask)
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfgreen.models.keras2 import model_optimization, tf_keras
+from tfgreen.models.keras2 import tf_keras
+from tfgreen.models.qat_layers import ChannelWeightsQuantizer, Layout
 
 _keras: Any = tf_keras()
-_quantizers: Any = model_optimization().quantization.keras.quantizers
 
 MOST_CLUSTERS = 256
 """int8 has not more values."""
@@ -37,19 +37,20 @@ def cluster_count(kernel: np.ndarray) -> int | None:
 
 
 @_keras.saving.register_keras_serializable(package="tfgreen")
-class ClusteredWeightsQuantizer(_quantizers.LastValueQuantizer):
+class ClusteredWeightsQuantizer(ChannelWeightsQuantizer):
     """Rounds a clustered kernel with one symmetric step; its clusters are read when it is built.
 
     keep_zeros: weights that are zero when training begins stay zero, and so does their centroid.
     """
 
-    def __init__(self, num_bits: int, keep_zeros: bool = False) -> None:
-        super().__init__(num_bits, per_axis=False, symmetric=True, narrow_range=True)
-        self.keep_zeros = keep_zeros
+    def __init__(
+        self, num_bits: int, layout: Layout, keep_zeros: bool = False, is_tied: bool = True
+    ) -> None:
+        super().__init__(num_bits, layout, keep_zeros, is_tied)
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Add the centroids, which are trained, to the variables."""
-        weights: dict[str, Any] = super().build(tensor_shape, name, layer)
+        weights = super().build(tensor_shape, name, layer)
         kernel = getattr(layer.layer, name)
         values = np.unique(kernel.numpy())
         weights["centroids"] = layer.add_weight(
@@ -58,11 +59,10 @@ class ClusteredWeightsQuantizer(_quantizers.LastValueQuantizer):
             initializer=_keras.initializers.Constant(values),
         )
         if self.keep_zeros:
-            weights["sparsity_mask"] = tf.cast(tf.not_equal(kernel, 0.0), kernel.dtype)
             weights["centroid_mask"] = tf.cast(tf.not_equal(values, 0.0), kernel.dtype)
         return weights
 
-    def clustered(self, kernel: Any, weights: Mapping[str, Any]) -> Any:
+    def kept(self, kernel: Any, weights: Mapping[str, Any]) -> Any:
         """The kernel with each weight at the nearest centroid."""
         centroids = weights["centroids"]
         if self.keep_zeros:
@@ -72,15 +72,4 @@ class ClusteredWeightsQuantizer(_quantizers.LastValueQuantizer):
         index = tf.searchsorted(borders, tf.reshape(kernel, (-1,)))
         nearest = tf.reshape(tf.gather(centroids, index), tf.shape(kernel))
         # Adds nothing; the gradient passes to the weights as well.
-        nearest += kernel - tf.stop_gradient(kernel)
-        return nearest * weights["sparsity_mask"] if self.keep_zeros else nearest
-
-    def __call__(
-        self, inputs: Any, training: bool, weights: Mapping[str, Any], **kwargs: Any
-    ) -> Any:
-        """The clustered kernel, rounded."""
-        return super().__call__(self.clustered(inputs, weights), training, weights, **kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        """What makes the quantizer again."""
-        return {"num_bits": self.num_bits, "keep_zeros": self.keep_zeros}
+        return super().kept(nearest + (kernel - tf.stop_gradient(kernel)), weights)

@@ -24,18 +24,24 @@ _registered: Any = _keras.saving.register_keras_serializable(package="tfgreen")
 Layout = Literal["last", "depthwise", "transposed"]
 """Where a kernel has its output channels: the last axis; the last two; the last but one."""
 
+_CONVERTED_BITS = (4, 8)
+
 
 @_registered
 class ChannelWeightsQuantizer(_quantizers.LastValueQuantizer):
     """Rounds a kernel of any rank with one symmetric step for each output channel.
 
+    num_bits: 4 to 8. The converter knows 4 and 8; the steps of 5, 6 and 7 bits are a few of 8's.
     keep_zeros: weights that are zero when training begins stay zero.
+    is_tied: all channels have the same step. A BatchNormalization behind the layer can be folded
+        into it all the same, which the converter does not do where a kernel has one range.
     """
 
-    def __init__(self, num_bits: int, layout: Layout, keep_zeros: bool = False) -> None:
+    def __init__(
+        self, num_bits: int, layout: Layout, keep_zeros: bool = False, is_tied: bool = False
+    ) -> None:
         super().__init__(num_bits, per_axis=True, symmetric=True, narrow_range=True)
-        self.layout = layout
-        self.keep_zeros = keep_zeros
+        self.layout, self.keep_zeros, self.is_tied = layout, keep_zeros, is_tied
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """One minimum and one maximum for each channel."""
@@ -47,24 +53,47 @@ class ChannelWeightsQuantizer(_quantizers.LastValueQuantizer):
             weights["sparsity_mask"] = tf.cast(tf.not_equal(kernel, 0.0), kernel.dtype)
         return weights
 
+    def kept(self, kernel: Any, weights: Mapping[str, Any]) -> Any:
+        """The kernel before it is rounded: with the zeros that it keeps."""
+        return kernel * weights["sparsity_mask"] if self.keep_zeros else kernel
+
     def __call__(
         self, inputs: Any, training: bool, weights: Mapping[str, Any], **kwargs: Any
     ) -> Any:
         """The rounded kernel, in its own shape."""
-        if self.keep_zeros:
-            inputs = inputs * weights["sparsity_mask"]
+        inputs = self.kept(inputs, weights)
         if self.layout == "transposed":
             inputs = tf.transpose(inputs, _swapped(len(inputs.shape)))
         flat = tf.reshape(inputs, _with_channels_last(self.layout, inputs.shape))
-        rounded = super().__call__(flat, training, weights, **kwargs)
+        if self.is_tied or self.num_bits not in _CONVERTED_BITS:
+            rounded = self._rounded(flat, training, weights)
+        else:
+            rounded = super().__call__(flat, training, weights, **kwargs)
         rounded = tf.reshape(rounded, inputs.shape)
         if self.layout == "transposed":
             rounded = tf.transpose(rounded, _swapped(len(inputs.shape)))
         return rounded
 
+    def _rounded(self, flat: Any, training: bool, weights: Mapping[str, Any]) -> Any:
+        low, high = weights["min_var"], weights["max_var"]
+        bits = self.num_bits if self.num_bits in _CONVERTED_BITS else 8
+        if training:
+            axes = None if self.is_tied else list(range(len(flat.shape) - 1))
+            largest = tf.reduce_max(tf.abs(flat), axes) * (_most(bits) / _most(self.num_bits))
+            largest = tf.broadcast_to(largest, high.shape)
+            low, high = low.assign(-largest), high.assign(largest)
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            flat, low, high, num_bits=bits, narrow_range=True
+        )
+
     def get_config(self) -> dict[str, Any]:
         """What makes the quantizer again."""
-        return {"num_bits": self.num_bits, "layout": self.layout, "keep_zeros": self.keep_zeros}
+        return {
+            "num_bits": self.num_bits,
+            "layout": self.layout,
+            "keep_zeros": self.keep_zeros,
+            "is_tied": self.is_tied,
+        }
 
 
 @_registered
@@ -251,6 +280,11 @@ class CausalMask(_keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What makes the layer again."""
         return {**super().get_config(), "penalty": self.penalty}
+
+
+def _most(bits: int) -> int:
+    """The largest integer of the narrow range."""
+    return (1 << (bits - 1)) - 1
 
 
 def _channels(layout: Layout, shape: Sequence[int]) -> int:

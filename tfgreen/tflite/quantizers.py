@@ -22,6 +22,7 @@ from tfgreen.errors import ConversionError
 from tfgreen.flatbuffer import TfliteModel, inline_external_buffers, with_ranges
 from tfgreen.profile import Scheme
 from tfgreen.tflite.ranges import Ranges
+from tfgreen.tflite.same_scale import with_equal_reversals
 
 _WEIGHTED_OPS = frozenset(
     {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP"}
@@ -56,6 +57,7 @@ class TensorflowQuantizer:
 
         tensors = self._calibrated.tensors
         known = {tensor.name for tensor in tensors if tensor.dtype == "float32"}
+        ranges = with_equal_reversals(self._calibrated, ranges)
         content: bytes = mlir_quantize(
             with_ranges(self._calibrated, {k: ends for k, ends in ranges.items() if k in known}),
             input_data_type=tf.int8,

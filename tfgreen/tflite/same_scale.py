@@ -6,7 +6,7 @@ other side has to get the same steps, or the engine would round a second time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.models.known_classes import words
@@ -38,6 +38,42 @@ def handed_through(model: TfliteModel, ranges: Ranges) -> Ranges:
         for op in reversed(moving):
             _backwards(model, op, known)
     return known
+
+
+def with_equal_reversals(model: TfliteModel, ranges: Ranges) -> Ranges:
+    """The same range on both sides of every REVERSE_V2.
+
+    Its kernels copy integers, but TensorFlow's engine gives the output the steps of what it is
+    joined with and leaves the input its own: the numbers would mean something else behind it.
+    """
+    equal = dict(ranges)
+    for op in model.ops:
+        if op.name != "REVERSE_V2":
+            continue
+        chain = [op.outputs[0], *_moved_before(model, op)]
+        joined = [j.outputs[0] for j in model.consumers(op.outputs[0]) if j.name == "CONCATENATION"]
+        names = [model.tensors[index].name for index in chain]
+        known = [ranges[model.tensors[i].name] for i in (*joined, *chain) if _has(model, ranges, i)]
+        if known:
+            ends = min(low for low, _ in known), max(high for _, high in known)
+            equal.update(dict.fromkeys(names, ends))
+    return equal
+
+
+def _moved_before(model: TfliteModel, op: Op) -> Iterator[int]:
+    """The tensors that lead to an op through others that move values alone, and to it alone."""
+    index = op.inputs[0]
+    yield index
+    while (before := model.producer(index)) is not None and before.name in _MOVING:
+        sources = _activations(model, before)
+        if len(sources) != 1 or len(model.consumers(sources[0])) > 1:
+            return
+        index = sources[0]
+        yield index
+
+
+def _has(model: TfliteModel, ranges: Ranges, index: int) -> bool:
+    return model.tensors[index].name in ranges
 
 
 def _forwards(model: TfliteModel, op: Op, known: dict[str, tuple[float, float]]) -> None:
