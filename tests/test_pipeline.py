@@ -14,6 +14,7 @@ import pytest
 import tfgreen as tg
 from tests import tiny_models
 from tests.conftest import TrainedModel
+from tests.encodings.networks import inputs, layer
 from tests.float_files import FloatFile, float_file
 from tests.tflite import small_networks
 from tfgreen import pipeline
@@ -31,6 +32,8 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.pipeline import export
 from tfgreen.profile import parse_bytes
+from tfgreen.reporting.inspection_text import render_inspection
+from tfgreen.reporting.tables import to_text
 from tfgreen.signature import InputSpec
 from tfgreen.tflite.quantization import Quantized
 
@@ -390,3 +393,33 @@ def test_labels_are_classes_only_where_the_output_has_as_many(label: int, told: 
     data = pipeline._Data(Samples({"x": samples()}, {"y": np.full(40, label)}), None, [])
     found = pipeline._with_class_findings(data, small_networks.dense()).findings
     assert [finding["code"] for finding in found] == told
+
+
+def test_a_pruned_model_is_stored_sparsely(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The certificate, the golden vectors and the bundle on disk are of the sparse file."""
+    path = tmp_path / "pruned.tflite"
+    path.write_bytes(layer("conv", "float32", zeros=0.9))
+    bundle = export(path, profile="mobile-float16", evaluate=inputs("conv", "float32", 8)[0][:, 0])
+    told = capsys.readouterr().out
+    dense, sparse = bundle.facts["encoding"]["files"]
+    assert bundle.facts["encoding"]["chosen"] == "sparse"
+    assert len(bundle.content) == sparse["size_bytes"] < dense["size_bytes"]
+    assert hashlib.sha256(bundle.content).hexdigest() == bundle.certificate.model_sha256
+    assert bundle.certificate.passed
+    assert f"sparse: {sparse['size_bytes']:,} bytes" in told
+    assert "none of them makes a kernel faster" in told
+    assert any("DENSIFY unpacks" in note for note in bundle.certificate.notes)
+    folder = bundle.save(tmp_path / "bundle")
+    assert tg.verify(folder).passed
+    assert "Encodings" in to_text(render_inspection(tg.inspect(folder)))
+    (note,) = tg.inspect(folder / "model.tflite").notes
+    assert note == "1 further op, DENSIFY: weights are packed; shown is the file with plain ones."
+
+
+def test_an_encoding_that_the_target_lacks_is_refused_at_once(
+    no_conversion: None, dense_file: Path
+) -> None:
+    with pytest.raises(UsageError, match="does not take the encoding 'decode'"):
+        export(dense_file, samples(), encoding="decode")

@@ -25,12 +25,14 @@ from tfgreen.data import (
     read_samples,
     refuse_errors,
 )
+from tfgreen.encodings import Choice, check_wanted, choose_encoding
 from tfgreen.errors import GateError, InvalidDataError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
 from tfgreen.models.loading import ModelSource, identify, save_for_worker
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
 from tfgreen.reporting import certificate_summary
+from tfgreen.reporting.encoding_text import encodings_summary
 from tfgreen.reporting.progress import live_progress
 from tfgreen.runtimes import Task, availability, quantize_inputs, run_tasks
 from tfgreen.signature import InputSpec
@@ -43,14 +45,16 @@ from tfgreen.tflite import (
 )
 from tfgreen.verification import Certificate, certify
 from tfgreen.verification.certificate import SampleFacts
+from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.structure import refuse_unknown_ops
-from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
+from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT, random_inputs
 
 OnProgress = Callable[[str, int, int], None]
 
 SAMPLES = 64
 CALIBRATION_LIMIT = 500
 _GOLDEN_SAMPLES = 8
+_ENCODING_CALLS = 16
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,13 @@ class ExportOptions:
     against: the model whose answers the file is judged by, when it is not the exported one
         (the model before pruning, say): a path or an object.
     samples: how many samples the gates run, 64 by default; metrics use up to 2,000 of `evaluate`.
+    encoding: how the weights are stored: "auto", "dense", or one of the profile's encodings.
     conversion: custom objects, safety, select ops, memory and time of the child.
     """
 
     against: Any = None
     samples: int = SAMPLES
+    encoding: str = "auto"
     conversion: ConversionOptions = field(default_factory=ConversionOptions)
 
 
@@ -84,6 +90,7 @@ def export(
     allow_select_ops: bool = False,
     memory_limit: int | str | None = None,
     samples: int = SAMPLES,
+    encoding: str = "auto",
     on_progress: OnProgress | None = None,
 ) -> Bundle:
     """Convert a trained model for a target, prove what the file computes, print the verdict.
@@ -108,6 +115,9 @@ def export(
         memory_limit: most memory (address space) of the converter's process, in bytes or as
             "8GB"; TensorFlow alone takes some gigabytes. None for no limit; ignored on Windows.
         samples: how many samples the gates run.
+        encoding: how weights are stored. "auto": the smallest of the profile's encodings, if the
+            weights are pruned or clustered, and if the file answers bit for bit as the dense one
+            does; "dense": as they come; or one of the profile's (`sparse`, `lut`, `decode`).
         on_progress: called with (step, done, of); by default progress is shown on a terminal and
             in notebooks.
 
@@ -125,11 +135,13 @@ def export(
         allow_select_ops=allow_select_ops,
         memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
-    options = ExportOptions(against=against, samples=samples, conversion=conversion)
+    options = ExportOptions(against, samples, encoding, conversion)
     with live_progress() as shown:
         tell = on_progress or shown
         bundle = make_bundle(model, calibration, rules, evaluate, options, tell)
     print(certificate_summary(bundle.certificate, with_warnings=True))
+    for line in encodings_summary(bundle.facts["encoding"]):
+        print(f"  {line}")
     for finding in bundle.facts["data_findings"]:
         print(f"  warning: {finding['message']}")
     if not bundle.certificate.passed:
@@ -148,6 +160,7 @@ def make_bundle(
     """`export` without printing and without raising for a failed gate."""
     refuse_unknown_ops(profile)  # before the work, not after it
     options = options or ExportOptions()
+    check_wanted(options.encoding, profile)
     tell = on_progress or (lambda step, done, of: None)
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
         place = _as_file(model, Path(folder) / "model", profile.batch)
@@ -165,8 +178,10 @@ def make_bundle(
         data = _with_class_findings(data, conversion.content)
         float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
     judged = data.evaluation or data.calibration
+    tell("choosing the encoding", 0, 0)
+    encoded = _encoded(conversion.content, profile, judged, options.encoding)
     certificate = certify(
-        conversion.content,
+        encoded.content,
         profile,
         float_content=float_content,
         samples=judged,
@@ -177,11 +192,16 @@ def make_bundle(
     )
     tell("golden vectors", 0, 0)
     return Bundle(
-        content=conversion.content,
-        certificate=_with_origin(certificate, conversion, data),
+        content=encoded.content,
+        certificate=_with_origin(certificate, conversion, data, encoded),
         profile=profile,
-        facts={"model": origin, **conversion.facts, "data_findings": data.findings},
-        golden=_golden(conversion.content, judged, profile),
+        facts={
+            "model": origin,
+            **conversion.facts,
+            "encoding": encoded.to_facts(),
+            "data_findings": data.findings,
+        },
+        golden=_golden(encoded.content, judged, profile),
         calibration_sha256=data.calibration.sha256() if data.calibration else None,
         calibration_source=data.calibration.source if data.calibration else None,
         evaluation_sha256=data.evaluation.sha256() if data.evaluation else None,
@@ -208,9 +228,24 @@ def _with_class_findings(data: _Data, content: bytes) -> _Data:
     return replace(data, findings=[*data.findings, *(finding.to_facts() for finding in found)])
 
 
-def _with_origin(certificate: Certificate, conversion: Conversion, data: _Data) -> Certificate:
+def _encoded(
+    content: bytes, profile: ExportProfile, samples: Samples | None, wanted: str
+) -> Choice:
+    """The file to ship, chosen on a few samples; on made-up ones where none were given."""
+    model = TfliteModel.from_bytes(content)
+    if samples is None:
+        return choose_encoding(content, profile, random_inputs(model, _ENCODING_CALLS), wanted)
+    few = samples.spread(_ENCODING_CALLS * profile.batch)
+    few = few.head(len(few) // profile.batch * profile.batch)
+    return choose_encoding(content, profile, quantize_inputs(model, few), wanted)
+
+
+def _with_origin(
+    certificate: Certificate, conversion: Conversion, data: _Data, encoded: Choice
+) -> Certificate:
     """The certificate with the calibration's hash, and what is odd about the model and the data."""
     odd = [f"{note}." for note in conversion.facts["notes"]]
+    odd += encoded.notes()
     notes = (*certificate.notes, *odd, *(finding["message"] for finding in data.findings))
     calibration = None
     if data.calibration is not None:
@@ -334,11 +369,12 @@ def _golden(content: bytes, samples: Samples | None, profile: ExportProfile) -> 
     few = samples.spread(max(_GOLDEN_SAMPLES // profile.batch, 1) * profile.batch)
     few = few.head(len(few) // profile.batch * profile.batch)
     file_inputs = quantize_inputs(model, few)
-    task = Task("golden vectors", content, file_inputs)
+    shipped = Shipped.of(content)
     outputs: dict[str, tuple[np.ndarray, ...]] = {}
     for kernel_set in dict.fromkeys((*profile.kernel_sets.runs, "reference")):
         if not availability(kernel_set).available:
             continue
+        task = Task("golden vectors", shipped.content_for(kernel_set), file_inputs)
         outcome = run_tasks(kernel_set, [task])[0]
         if outcome.status == "ok":
             outputs[kernel_set] = outcome.outputs

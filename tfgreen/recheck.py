@@ -22,6 +22,7 @@ from tfgreen.tflite import ConversionOptions
 from tfgreen.verification import certify
 from tfgreen.verification.certificate import Certificate
 from tfgreen.verification.replay import with_replay
+from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.workload import batch_of
 
 OnProgress = Callable[[str, int, int], None]
@@ -95,7 +96,7 @@ def _rules(
 ) -> ExportProfile:
     if profile is not None:
         return load_profile(profile)
-    return bundle.profile if bundle else profile_for(TfliteModel.from_bytes(content))
+    return bundle.profile if bundle else profile_for(Shipped.of(content).plain)
 
 
 def profile_for(model: TfliteModel) -> ExportProfile:

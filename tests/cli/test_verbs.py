@@ -27,8 +27,9 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(tfgreen_command, [str(argument) for argument in arguments])
 
 
-def bundle_of(verdict: str) -> Bundle:
+def bundle_of(verdict: str, facts: dict[str, Any] | None = None) -> Bundle:
     return Bundle(
+        facts=facts or {},
         content=CONTENT,
         certificate=certificate_of(CONTENT, verdict=verdict),
         profile=load_profile(),
@@ -59,7 +60,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         on_progress("converting", 1, 2)
         if kept["error"] is not None:
             raise kept["error"]
-        return bundle_of(kept["verdict"])
+        return bundle_of(kept["verdict"], kept.get("facts"))
 
     monkeypatch.setattr("tfgreen.pipeline.make_bundle", make_bundle)
     return kept
@@ -119,6 +120,30 @@ def test_export_as_json_is_one_document(files: Path, exported: dict[str, Any]) -
     document = json.loads(done.stdout)
     assert document["output"] == "out/kws"
     assert Certificate.model_validate(document["certificate"]).verdict == "failed"
+
+
+ENCODING = {
+    "chosen": "sparse",
+    "is_told": True,
+    "files": [
+        {"encoding": "dense", "size_bytes": 900, "gzip_bytes": 400, "arena_bytes": None,
+         "methods": {}, "bit_exact": {"xnnpack": True}, "chosen": False, "reason": "larger"},
+        {"encoding": "sparse", "size_bytes": 500, "gzip_bytes": 410, "arena_bytes": None,
+         "methods": {"sparse": 2}, "bit_exact": {"xnnpack": True}, "chosen": True,
+         "reason": "the smallest"},
+    ],
+}  # fmt: skip
+
+
+def test_export_tells_the_encodings(files: Path, exported: dict[str, Any]) -> None:
+    exported["facts"] = {"encoding": ENCODING}
+    done = run(*EXPORT, "--encoding", "sparse")
+    assert exported["options"].encoding == "sparse"
+    assert "sparse (2 sparse)" in done.stdout
+    assert "none of them makes a kernel faster" in done.stdout
+    quiet = run(*EXPORT, "-q", "--force").stdout
+    assert "sparse: 500 bytes, 410 with gzip; shipped: the smallest" in quiet
+    assert json.loads(run(*EXPORT, "--json", "--force").stdout)["encoding"] == ENCODING
 
 
 def test_export_looks_at_the_output_before_any_work(files: Path, exported: dict[str, Any]) -> None:

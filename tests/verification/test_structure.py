@@ -8,9 +8,9 @@ import pytest
 from tests import tiny_models
 from tests.tiny_models import OpSpec, TensorSpec, build
 from tfgreen.errors import InvalidProfileError
-from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import ExportProfile, list_profiles, load_profile
 from tfgreen.verification.certificate import Check
+from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.structure import check_structure, refuse_unknown_ops
 
 INT8 = load_profile("mobile-int8")
@@ -19,7 +19,7 @@ ACTIVATION = {"scale": 0.05, "zero_point": 3}
 
 
 def checks(content: bytes, profile: ExportProfile = INT8, **options: object) -> list[Check]:
-    return list(check_structure(TfliteModel.from_bytes(content), profile, **options).checks)
+    return list(check_structure(Shipped.of(content), profile, **options).checks)
 
 
 def failures(content: bytes, profile: ExportProfile = INT8, **options: object) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfgreen.cli import options
-from tfgreen.cli.printing import print_certificate
+from tfgreen.cli.printing import print_certificate, print_encodings
 from tfgreen.cli.verb import GATE_FAILED, Verb
 from tfgreen.reporting.progress import progress
 
@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     "--memory-limit", metavar="SIZE", help="Most memory of the converter's process, such as 8GB."
 )
 @options.samples
+@click.option(
+    "--encoding",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="How weights are stored: auto, dense, sparse, lut or decode.",
+)
 @click.option(
     "-o",
     "--output",
@@ -96,10 +103,15 @@ def export(
         bundle = make_bundle(model, calibration, rules, evaluate, chosen, on_progress)
         bundle.save(output, force=force)
     if as_json:
-        document = {"output": output, "certificate": bundle.certificate.model_dump(mode="json")}
+        document = {
+            "output": output,
+            "encoding": bundle.facts.get("encoding"),
+            "certificate": bundle.certificate.model_dump(mode="json"),
+        }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         print_certificate(bundle.certificate, quiet=quiet, verbose=verbose)
+        print_encodings(bundle.facts.get("encoding"), quiet=quiet)
         click.echo(f"Written: {output}")
     if not bundle.certificate.passed:
         raise click.exceptions.Exit(GATE_FAILED)
@@ -108,6 +120,7 @@ def export(
 def _export_options(
     against: str | None,
     samples: int,
+    encoding: str,
     custom_objects: str | None,
     allow_unsafe: bool,
     allow_select_ops: bool,
@@ -123,4 +136,4 @@ def _export_options(
         allow_select_ops=allow_select_ops,
         memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
-    return ExportOptions(against=against, samples=samples, conversion=conversion)
+    return ExportOptions(against, samples, encoding, conversion)

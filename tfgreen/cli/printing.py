@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,3 +34,18 @@ def print_certificate(certificate: Certificate, *, quiet: bool, verbose: int) ->
     from tfgreen.reporting.certificate_text import render_certificate
 
     print_renderable(render_certificate(certificate, detailed=verbose > 0))
+
+
+def print_encodings(facts: Mapping[str, Any] | None, *, quiet: bool) -> None:
+    """Every way to store the file that was considered; nothing where nobody asks for it."""
+    if not facts or not facts["is_told"]:
+        return
+    if quiet:
+        from tfgreen.reporting.encoding_text import encodings_summary
+
+        for line in encodings_summary(facts):
+            click.echo(f"  {line}")
+        return
+    from tfgreen.reporting.encoding_text import render_encodings
+
+    print_renderable(render_encodings(facts))

@@ -4,13 +4,8 @@
 dense one, and takes the smallest that answers bit for bit the same. `plain` goes the way back.
 """
 
-from tfgreen.encodings.choice import (
-    WANTED,
-    Choice,
-    EncodedFile,
-    check_wanted,
-    choose_encoding,
-)
+from tfgreen.encodings.choice import WANTED, check_wanted, choose_encoding
+from tfgreen.encodings.report import Choice, EncodedFile
 from tfgreen.encodings.rewriting import DECODE, DENSIFY, is_packed, plain
 
 __all__ = [

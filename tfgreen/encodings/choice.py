@@ -9,13 +9,15 @@ packed file also has to keep to the arena's budget, and may not cost more RAM th
 from __future__ import annotations
 
 import gzip
+import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
 from tfgreen.encodings.candidates import Candidate, candidate, weights_are_compressible
+from tfgreen.encodings.report import DENSE, Choice, EncodedFile
 from tfgreen.encodings.rewriting import plain
 from tfgreen.errors import TfgreenError, UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel
@@ -25,58 +27,11 @@ from tfgreen.runtimes import Outcome, Task, availability, run_tasks
 
 WANTED = ("auto", "dense", *get_args(Encoding))
 
-_DENSE = "dense"
 _GZIP_LEVEL = 9
-
-
-@dataclass(frozen=True)
-class EncodedFile:
-    """One way to store the file, and what became of it.
-
-    Attributes:
-        encoding: "dense", "sparse" (DENSIFY), "lut" or "decode" (both DECODE).
-        size_bytes, gzip_bytes: Of the file; gzip at level 9. None if there is no such file.
-        arena_bytes: On the micro kernels; None elsewhere.
-        methods: How many constants are packed in which way.
-        bit_exact: Kernel set to whether it answers as the dense file does; None where it has no
-            op to unpack the file.
-        chosen: Whether this one is shipped.
-        reason: Why, or why not.
-    """
-
-    encoding: str
-    size_bytes: int | None = None
-    gzip_bytes: int | None = None
-    arena_bytes: int | None = None
-    methods: Mapping[str, int] | None = None
-    bit_exact: Mapping[str, bool | None] | None = None
-    chosen: bool = False
-    reason: str = ""
-
-    def to_facts(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        facts = dict(vars(self))
-        return facts | {key: dict(facts[key] or {}) for key in ("methods", "bit_exact")}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The file to ship, and every way to store it that was considered."""
-
-    content: bytes
-    files: tuple[EncodedFile, ...]
-
-    @property
-    def chosen(self) -> EncodedFile:
-        """The one that is shipped."""
-        return next(file for file in self.files if file.chosen)
-
-    def to_facts(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {
-            "chosen": self.chosen.encoding,
-            "files": [file.to_facts() for file in self.files],
-        }
+_FAILURES = (
+    *(TfgreenError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError),
+    *(MemoryError, RecursionError, struct.error),
+)
 
 
 def check_wanted(wanted: str, profile: ExportProfile) -> None:
@@ -88,8 +43,8 @@ def check_wanted(wanted: str, profile: ExportProfile) -> None:
     """
     if wanted not in WANTED:
         raise UnknownNameError("encoding", wanted, WANTED)
-    if wanted not in ("auto", _DENSE, *profile.encodings):
-        known = ", ".join(("auto", _DENSE, *profile.encodings))
+    if wanted not in ("auto", DENSE, *profile.encodings):
+        known = ", ".join(("auto", DENSE, *profile.encodings))
         raise UsageError(
             f"Profile {profile.name} does not take the encoding '{wanted}'; expected one of: "
             f"{known}."
@@ -116,14 +71,15 @@ def choose_encoding(
         what is shipped then.
     """
     check_wanted(wanted, profile)
-    dense = _measured(_DENSE, content)
-    if wanted == _DENSE:
+    dense = _measured(DENSE, content)
+    if wanted == DENSE:
         return _shipped_dense(content, dense, "asked for")
-    if wanted == "auto" and not profile.encodings:
-        return _shipped_dense(content, dense, "the profile's runtime loads nothing else")
     model = TfliteModel.from_bytes(content)
     if wanted == "auto" and not weights_are_compressible(model):
-        return _shipped_dense(content, dense, "the weights are neither pruned nor clustered")
+        reason = "the weights are neither pruned nor clustered"
+        return replace(_shipped_dense(content, dense, reason), is_told=False)
+    if wanted == "auto" and not profile.encodings:
+        return _shipped_dense(content, dense, "the profile's runtime loads nothing else")
     encodings = [name for name in profile.encodings if wanted in ("auto", name)]
     made: dict[str, Candidate | str] = {name: _made(model, name) for name in encodings}
     trial = _Trial(profile, inputs, strict=wanted == "auto")
@@ -150,7 +106,7 @@ def _made(model: TfliteModel, encoding: Encoding) -> Candidate | str:
         unpacked = plain(TfliteModel.from_bytes(made.content))
         same = all(_same(unpacked, model, tensor.index) for tensor in model.tensors)
         return made if same else "it does not unpack to the same values"
-    except (TfgreenError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+    except _FAILURES as error:
         return f"it could not be made ({type(error).__name__}: {error})"
 
 

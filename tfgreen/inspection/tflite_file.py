@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from tfgreen.encodings import DECODE, DENSIFY, plain
 from tfgreen.flatbuffer import Op, Tensor, TfliteModel, multiply_accumulates
 from tfgreen.flatbuffer.facts import BITS_PER_VALUE, FLOAT_DTYPES
 from tfgreen.inspection.records import OpFacts, TfliteInspection
@@ -13,15 +14,19 @@ from tfgreen.inspection.sparsity import ZeroCount
 from tfgreen.manifest import sha256
 from tfgreen.preprocess import Preprocess
 from tfgreen.verification.known_bad import known_bad
-from tfgreen.verification.labels import tensor_label
+from tfgreen.verification.labels import counted, tensor_label
 
 _KERNEL_SETS = ("reference", "optimized", "xnnpack", "micro")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
 def inspect_tflite(content: bytes, path: str | None = None) -> TfliteInspection:
-    """Facts of a file in memory; InvalidModelError if it is damaged."""
-    model = TfliteModel.from_bytes(content)
+    """Facts of a file in memory; InvalidModelError if it is damaged.
+
+    Packed weights are shown with the ops that compute with them, as many as they are unpacked.
+    """
+    stored = TfliteModel.from_bytes(content)
+    model = plain(stored)
     boundary = Preprocess.of(model)
     constants = {tensor.index: tensor for op in model.ops for tensor in _constants(model, op)}
     zeros = _zeros(model, constants.values())
@@ -33,7 +38,7 @@ def inspect_tflite(content: bytes, path: str | None = None) -> TfliteInspection:
         sha256=sha256(content),
         parameters=sum(tensor.value_count for tensor in constants.values()),
         sparsity=zeros.share,
-        notes=tuple(_notes(model)),
+        notes=tuple(_notes(stored)),
         signatures=model.signature_keys,
         subgraphs=model.subgraph_count,
         inputs=boundary.inputs,
@@ -42,10 +47,19 @@ def inspect_tflite(content: bytes, path: str | None = None) -> TfliteInspection:
         integer_ops=arithmetic["integer"],
         float_ops=arithmetic["float"],
         conversion_ops=arithmetic["conversion"],
-        weights_bytes=sum(tensor.size_bytes for tensor in constants.values()),
+        weights_bytes=_weights_bytes(stored, constants.values()),
         op_counts=dict(sorted(Counter(op.name for op in model.ops).items())),
         ops=ops,
     )
+
+
+def _weights_bytes(stored: TfliteModel, constants: Iterable[Tensor]) -> int:
+    """Of the constants as they are stored, packed or not."""
+    packing = [op for op in stored.ops if op.name in (DECODE, DENSIFY)]
+    unpacked = {index for op in packing for index in op.outputs}
+    packed = {index for op in packing for index in op.inputs}
+    whole = sum(tensor.size_bytes for tensor in constants if tensor.index not in unpacked)
+    return whole + sum(stored.tensors[index].size_bytes for index in packed)
 
 
 def _op_facts(model: TfliteModel, op: Op) -> OpFacts:
@@ -115,7 +129,9 @@ def _notes(model: TfliteModel) -> Iterator[str]:
         yield f"The file has {model.subgraph_count} subgraphs; only the first is shown."
     if any(tensor.is_external for tensor in model.tensors):
         yield "Constants lie outside of the flatbuffer; TensorFlow Lite Micro misreads such files."
-    if any(tensor.is_sparse for tensor in model.tensors):
-        yield "Some weights are stored sparse; their zeros are not counted."
+    counts = Counter(op.name for op in model.ops if op.name in (DECODE, DENSIFY))
+    for name, count in counts.items():
+        text = f"{counted(count, 'further op')}, {name.rpartition(':')[2]}: weights are packed"
+        yield f"{text}; shown is the file with plain ones."
     if any(op.name.startswith("FLEX:") for op in model.ops):
         yield "The file needs TensorFlow's Flex delegate, which few runtimes have."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -16,6 +16,7 @@ from tfgreen.inspection import (
     TfliteInspection,
 )
 from tfgreen.preprocess import BoundaryTensor
+from tfgreen.reporting.encoding_text import render_encodings
 from tfgreen.reporting.tables import bullet, facts, status, table
 from tfgreen.reporting.wording import (
     bytes_text,
@@ -142,6 +143,9 @@ def _bundle(bundle: BundleInspection) -> Iterator[RenderableType]:
         ]
     )
     yield from (bullet(message, "bold red") for message in bundle.failed_checks)
+    encoding = bundle.conversion.get("encoding")
+    if isinstance(encoding, Mapping) and encoding["is_told"]:
+        yield render_encodings(encoding)
     rows = [(name, f"{size_bytes:,}") for name, size_bytes in bundle.files.items()]
     yield table("Files", ("name", ">bytes"), rows)
 

@@ -26,6 +26,7 @@ from tfgreen.verification.execution import Executor, OnProgress
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import check_labels, is_classification, per_sample
 from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
+from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.structure import check_structure, refuse_unknown_ops
 from tfgreen.verification.workload import Workload, batch_of
 
@@ -76,7 +77,8 @@ def certify(
     if sample_limit < 1:
         raise UsageError(f"Received sample_limit={sample_limit}; expected 1 or more samples.")
     refuse_unknown_ops(profile)
-    model = TfliteModel.from_bytes(content)
+    shipped = Shipped.of(content)
+    model = shipped.plain
     if not model.inputs or not model.outputs:
         raise UnsupportedModelError(
             f"The file has {len(model.inputs)} inputs and {len(model.outputs)} outputs; there is "
@@ -88,7 +90,7 @@ def certify(
     labels = _labels_by_position(model, workload)
     compared = _comparable(model, float_model, workload, profile)
     evidence = gather(
-        model,
+        shipped,
         float_model if isinstance(compared, tuple) else None,
         lineup,
         workload,
@@ -96,7 +98,7 @@ def certify(
         Executor(on_progress),
     )
     return _Certification(
-        model, float_model, profile, lineup, workload, evidence, compared, labels
+        shipped, float_model, profile, lineup, workload, evidence, compared, labels
     ).certificate(allow_select_ops)
 
 
@@ -135,7 +137,7 @@ class _Certification:
 
     def __init__(
         self,
-        model: TfliteModel,
+        shipped: Shipped,
         float_model: TfliteModel | None,
         profile: ExportProfile,
         lineup: Lineup,
@@ -144,7 +146,8 @@ class _Certification:
         compared: tuple[int, ...] | GateResult,
         labels: Mapping[int, np.ndarray],
     ) -> None:
-        self._model, self._float_model, self._profile = model, float_model, profile
+        self._shipped, self._float_model, self._profile = shipped, float_model, profile
+        self._model = model = shipped.plain
         self._lineup, self._workload, self._evidence = lineup, workload, evidence
         self._compared, self._labels = compared, labels
         self._classifying = frozenset(
@@ -166,12 +169,17 @@ class _Certification:
         fidelity_gate, outputs, metrics = self._fidelity()
         gates = (
             check_structure(
-                self._model,
+                self._shipped,
                 self._profile,
                 arena_bytes=evidence.arena_to_load_bytes or evidence.arena_bytes,
                 allow_select_ops=allow_select_ops,
             ),
-            evidence.kernels.gate(),
+            self._shipped.with_unpacking(
+                evidence.kernels.gate(),
+                lineup.truth,
+                evidence.outputs.get(lineup.truth),
+                evidence.unpacked_outputs,
+            ),
             fidelity_gate,
             judge_runtime(self._model, lineup, self._profile.limits, runs),
         )
@@ -180,9 +188,9 @@ class _Certification:
         return Certificate(
             verdict=verdict_of(gates),
             profile=self._profile.name,
-            model_sha256=_sha256(self._model),
+            model_sha256=_sha256(self._shipped.model),
             float_sha256=_sha256(self._float_model) if self._float_model else None,
-            file_bytes=len(self._model.content),
+            file_bytes=len(self._shipped.model.content),
             arena_bytes=evidence.arena_bytes,
             arena_to_load_bytes=evidence.arena_to_load_bytes,
             kernel_sets=lineup.facts,
@@ -262,6 +270,7 @@ class _Certification:
 
     def _notes(self) -> list[str]:
         notes = [*self._profile.notes, *self._evidence.notes]
+        notes += self._shipped.notes(self._lineup.runs)
         if self._workload.is_made_up:
             notes.append("The inputs were made up from a fixed seed: no samples were given.")
         trial = self._evidence.kernels

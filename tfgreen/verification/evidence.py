@@ -21,6 +21,7 @@ from tfgreen.verification.kernels import KernelTrial, Values
 from tfgreen.verification.layers import LayerTrial
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import per_sample
+from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.workload import Workload, batch_of
 
 PORTION_BYTES = 512 << 20
@@ -48,6 +49,8 @@ class Evidence:
         logits: Of the probed samples, one array of real numbers per graph output, (samples,
             ...), on the truth: the tensors that `tfgreen.flatbuffer.logits` names.
         float_logits: The float model's.
+        unpacked_outputs: Of the probed calls, on the truth, where the file's constants are packed:
+            the outputs of the same file with plain ones.
         arena_bytes, arena_to_load_bytes: As the micro kernels told them; else None.
         notes: What was done differently, and why.
     """
@@ -60,13 +63,14 @@ class Evidence:
     float_problem: str = ""
     logits: tuple[np.ndarray, ...] | None = None
     float_logits: tuple[np.ndarray, ...] | None = None
+    unpacked_outputs: tuple[np.ndarray, ...] | None = None
     arena_bytes: int | None = None
     arena_to_load_bytes: int | None = None
     notes: list[str] = field(default_factory=list)
 
 
 def gather(
-    model: TfliteModel,
+    shipped: Shipped,
     float_model: TfliteModel | None,
     lineup: Lineup,
     workload: Workload,
@@ -74,20 +78,21 @@ def gather(
     executor: Executor,
 ) -> Evidence:
     """Run all there is to run. `float_model` needs a workload that has `samples`."""
-    return _Gathering(model, float_model, lineup, workload, limits, executor).evidence()
+    return _Gathering(shipped, float_model, lineup, workload, limits, executor).evidence()
 
 
 class _Gathering:
     def __init__(
         self,
-        model: TfliteModel,
+        shipped: Shipped,
         float_model: TfliteModel | None,
         lineup: Lineup,
         workload: Workload,
         limits: Limits,
         executor: Executor,
     ) -> None:
-        self._model, self._float_model = model, float_model
+        self._shipped, self._float_model = shipped, float_model
+        self._model = model = shipped.plain
         self._lineup, self._workload, self._executor = lineup, workload, executor
         self._float_inputs: tuple[np.ndarray, ...] = ()
         capture_set = lineup.capture_set(model)
@@ -103,7 +108,7 @@ class _Gathering:
     def evidence(self) -> Evidence:
         self._fold_constants()
         trial = self._found.kernels
-        if trial.captured_model is self._model and trial.capture_set in self._lineup.runs:
+        if trial.captured_model is self._shipped.model and trial.capture_set in self._lineup.runs:
             self._showing = trial.capture_set
         portions = list(self._portions())
         tasks = self._capture_tasks(portions[0]) | self._whole_file_tasks()
@@ -160,9 +165,14 @@ class _Gathering:
             inputs = _part(self._workload.inputs, self._whole_file_calls(name))
             if len(inputs[0]):
                 micro = name == "micro"
-                task = Task("the file", self._model.content, inputs, measure_loading_arena=micro)
+                content = self._shipped.content_for(name)
+                task = Task("the file", content, inputs, measure_loading_arena=micro)
                 tasks[name, "file"] = task
         probed = slice(0, self._workload.probed_calls)
+        if self._shipped.is_packed:
+            inputs = _part(self._workload.inputs, probed)
+            task = Task("the file with plain weights", self._model.content, inputs)
+            tasks[self._lineup.truth, "plain file"] = task
         if self._float_model is None:
             return tasks
         task = Task("the float model", self._float_model.content, self._float_inputs)
@@ -206,6 +216,8 @@ class _Gathering:
             found.outputs[name] = outcome.outputs
             found.arena_bytes = found.arena_bytes or outcome.arena_bytes
             found.arena_to_load_bytes = found.arena_to_load_bytes or outcome.arena_to_load_bytes
+        unpacked = outcomes.get((self._lineup.truth, "plain file"))
+        found.unpacked_outputs = unpacked.outputs if unpacked is not None and unpacked.ok else None
         whole = outcomes.get((_FLOAT_OUTPUT_SET, "float"))
         if whole is not None and whole.ok:
             found.float_outputs = whole.outputs

@@ -26,6 +26,7 @@ from tfgreen.verification.certificate import (
 from tfgreen.verification.labels import quanta
 from tfgreen.verification.metrics import classes, is_classification
 from tfgreen.verification.quanta import finite_range, float_quantum, quantum_of
+from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.sqnr import is_noisy, output_sqnr_db
 
 BIT_EXACT_KERNEL_SETS = frozenset({"reference", "micro"})
@@ -46,9 +47,9 @@ def with_replay(
     `file_inputs` holds one array for each graph input, (vectors, *tensor shape) in the file's
     dtype; `expected` the answers of each kernel set on the exporting machine.
     """
-    model = TfliteModel.from_bytes(content)
+    shipped = Shipped.of(content)
     checks = [
-        _replay_one(model, file_inputs, kernel_set, answers, profile.limits)
+        _replay_one(shipped, file_inputs, kernel_set, answers, profile.limits)
         for kernel_set, answers in expected.items()
     ]
     runtime = certificate.gate("runtime")
@@ -58,7 +59,7 @@ def with_replay(
 
 
 def _replay_one(
-    model: TfliteModel,
+    shipped: Shipped,
     file_inputs: Sequence[np.ndarray],
     kernel_set: str,
     expected: Answers,
@@ -68,7 +69,8 @@ def _replay_one(
     if not installed.available:
         text = f"The golden vectors are not replayed on {kernel_set}: {installed.reason}"
         return _check(kernel_set, "skipped", text)
-    task = Task("the golden vectors", model.content, tuple(file_inputs))
+    model = shipped.plain
+    task = Task("the golden vectors", shipped.content_for(kernel_set), tuple(file_inputs))
     outcome = run_tasks(kernel_set, [task])[0]
     if outcome.status != "ok":
         return _check(kernel_set, "failed", f"The golden vectors do not run: {outcome.message}")

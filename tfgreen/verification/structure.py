@@ -16,6 +16,7 @@ from tfgreen.verification import weights
 from tfgreen.verification.certificate import Check, CheckStatus, GateResult
 from tfgreen.verification.conversions import CONVERSIONS, is_boundary, surplus_conversions
 from tfgreen.verification.labels import counted, op_label, tensor_label
+from tfgreen.verification.shipped import Shipped
 
 _MOST_NAMED = 10
 _PLAIN_INTEGERS = frozenset({"int32", "int64", "bool"})
@@ -36,7 +37,7 @@ def refuse_unknown_ops(profile: ExportProfile) -> None:
 
 
 def check_structure(
-    model: TfliteModel,
+    shipped: Shipped,
     profile: ExportProfile,
     *,
     arena_bytes: int | None = None,
@@ -44,10 +45,13 @@ def check_structure(
 ) -> GateResult:
     """Judge a file without running it; every check is made, whatever the others find.
 
+    Ops and dtypes are those of the file with plain weights; its bytes are what is shipped.
+
     Args:
         arena_bytes: What the micro kernels measured for the tensor arena; None if they did not.
         allow_select_ops: Let ops through that need the Flex delegate, as warnings.
     """
+    model = shipped.plain
     checks = [
         *_boundary_dtypes(model, profile),
         *_batch(model, profile),
@@ -59,7 +63,8 @@ def check_structure(
         *_scales(model),
         *_external_constants(model),
         *_subgraphs(model),
-        _file_bytes(model, profile),
+        *shipped.structure_checks(profile),
+        _file_bytes(shipped.model, profile),
         *_arena_bytes(profile, arena_bytes),
     ]
     return GateResult.of("structure", checks)
