@@ -88,11 +88,15 @@ def test_a_normalization_leaves_islands_when_it_is_not_rewritten(
 
 
 @pytest.mark.parametrize("axis", [-1, 1])
-def test_a_split_with_an_unused_part_becomes_slices(axis: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_sizes", [False, True])
+def test_a_split_with_an_unused_part_becomes_slices(
+    axis: int, has_sizes: bool, tmp_path: Path
+) -> None:
     import tensorflow as tf
 
     def body(x: Any) -> dict[str, Any]:
-        first, _, third = tf.split(x, 3, axis)
+        sizes = [2, int(x.shape[axis]) - 4, -1] if has_sizes else 3
+        first, _, third = tf.split(x, sizes, axis)
         return {"y": tf.tanh(first) * third, "all": tf.add_n(tf.split(x, 2, axis))}
 
     module = tf.Module()

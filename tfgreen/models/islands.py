@@ -16,7 +16,7 @@ Only where a converted float file shows that it is needed: elsewhere the convert
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from tfgreen.models.saved_model import GRAPH
 Function = Any  # a FunctionDef of tensorflow/core/framework/function.proto
 Node = Any  # a NodeDef of tensorflow/core/framework/node_def.proto
 
+_SPLITS = ("Split", "SplitV")
 _FLOAT_ONLY_OPS = frozenset({"NEG", "SQUARE"})
 _FLOATS = frozenset({types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16})
 # The converter fuses -x between these into PRELU or GELU, or folds it away.
@@ -50,7 +51,7 @@ def islands_of(float_content: bytes) -> tuple[str, ...]:
     made: list[int] = []
     for op in model.ops:
         unused = [i for i in op.outputs if not model.consumers(i) and i not in model.outputs]
-        if op.name in _FLOAT_ONLY_OPS or (op.name == "SPLIT" and unused):
+        if op.name in _FLOAT_ONLY_OPS or (op.name in ("SPLIT", "SPLIT_V") and unused):
             made.append(op.outputs[0])
     floats = [model.tensors[i] for i in made if model.tensors[i].dtype.startswith("float")]
     return tuple(part for tensor in floats for part in tensor.name.split(";"))
@@ -77,7 +78,7 @@ def _functions(saved: saved_model_pb2.SavedModel) -> list[Function]:
 
 
 def _candidates(function: Function) -> Iterator[Node]:
-    producers = {node.name: node.op for node in function.node_def}
+    nodes = {node.name: node for node in function.node_def}
     consumers: dict[str, list[Node]] = {}
     for node in function.node_def:
         for source in node.input:
@@ -85,7 +86,8 @@ def _candidates(function: Function) -> Iterator[Node]:
     for node in function.node_def:
         if "T" not in node.attr or node.attr["T"].type not in _FLOATS:
             continue
-        source = producers.get(node.input[0].split(":")[0])
+        before = nodes.get(node.input[0].split(":")[0])
+        source = None if before is None else before.op
         near = consumers.get(node.name, [])
         farther = [after for user in near for after in consumers.get(user.name, [])]
         is_fused = source in _FUSED_SOURCES or any(
@@ -95,7 +97,7 @@ def _candidates(function: Function) -> Iterator[Node]:
             (node.op == "Neg" and not is_fused)
             or node.op == "Square"
             or (node.op == "SquaredDifference" and len(_shape(node)) > _LARGEST_FUSED_RANK)
-            or (node.op == "Split" and source == "Const" and len(_shape(node)) > 0)
+            or _is_known_split(node, nodes)
         ):
             yield node
 
@@ -146,22 +148,38 @@ def _into_product(node: Node) -> dict[str, str]:
 
 
 def _split(node: Node, function: Function) -> dict[str, str]:
-    (axis_node,) = (n for n in function.node_def if n.name == node.input[0].split(":")[0])
-    axis = int(tf.make_ndarray(axis_node.attr["value"].tensor))
-    shape = _shape(node)
+    source = node.input[0] if node.op == "SplitV" else node.input[1]
+    nodes = {n.name: n for n in function.node_def}
+    axis = int(tf.make_ndarray(_axis_node(node, nodes).attr["value"].tensor))
+    shapes = _shapes(node)
+    begin = np.zeros(len(shapes[0]), np.int32)
     renamed: dict[str, str] = {}
-    for index in range(node.attr["num_split"].i):
-        begin = np.zeros(len(shape), np.int32)
-        begin[axis] = index * shape[axis]
+    for index, shape in enumerate(shapes):
         part = function.node_def.add(name=f"{node.name}/part_{index}", op="Slice")
         part.attr["T"].type = node.attr["T"].type
         part.attr["Index"].type = types_pb2.DT_INT32
-        part.input.append(node.input[1])
+        part.input.append(source)
         part.input.append(_constant(function, f"{part.name}/begin", begin))
         part.input.append(_constant(function, f"{part.name}/size", np.array(shape, np.int32)))
         renamed[f"{node.name}:output:{index}"] = f"{part.name}:output:0"
+        begin = begin.copy()
+        begin[axis] += shape[axis]
     function.node_def.remove(node)
     return renamed
+
+
+def _is_known_split(node: Node, nodes: Mapping[str, Node]) -> bool:
+    """A split along a constant axis into parts of known shapes."""
+    if node.op not in _SPLITS or _axis_node(node, nodes).op != "Const":
+        return False
+    shapes = _shapes(node)
+    is_complete = len(shapes) == node.attr["num_split"].i
+    return is_complete and all(shape and min(shape) >= 0 for shape in shapes)
+
+
+def _axis_node(node: Node, nodes: Mapping[str, Node]) -> Node:
+    name = node.input[2 if node.op == "SplitV" else 0].split(":")[0]
+    return nodes.get(name, node)  # an argument of the function is no node
 
 
 def _constant(function: Function, name: str, value: np.ndarray) -> str:
@@ -174,8 +192,13 @@ def _constant(function: Function, name: str, value: np.ndarray) -> str:
 
 def _shape(node: Node) -> list[int]:
     """The shape of the first output; -1 where it is not known, empty if nothing is known."""
+    return next(iter(_shapes(node)), [])
+
+
+def _shapes(node: Node) -> list[list[int]]:
+    """The shapes of all outputs."""
     shapes = node.attr["_output_shapes"].list.shape if "_output_shapes" in node.attr else ()
-    return [dimension.size for dimension in shapes[0].dim] if shapes else []
+    return [[dimension.size for dimension in shape.dim] for shape in shapes]
 
 
 _PRODUCT = "written as a product, which has an int8 kernel"
@@ -183,5 +206,5 @@ _REWRITES: dict[str, tuple[Callable[[Node, Function], dict[str, str]], str]] = {
     "Neg": (_negation, f"negation {_PRODUCT}"),
     "Square": (_square, f"square {_PRODUCT}"),
     "SquaredDifference": (_squared_difference, f"squared difference {_PRODUCT}"),
-    "Split": (_split, "split written as slices, of which one is not used"),
+    **dict.fromkeys(_SPLITS, (_split, "split written as slices, of which one is not used")),
 }

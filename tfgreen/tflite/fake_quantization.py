@@ -69,10 +69,10 @@ def read_fake_quantization(content: bytes) -> FakeQuantized | None:
         if op.outputs and op.outputs[0] not in constants and len(op.inputs) > 1
         if op.inputs[1] in constants and constants[op.inputs[1]].stored is not None
     }
-    folded = _rebuilt(model, constants, {})
+    folded = rebuilt(model, constants, {})
     return FakeQuantized(
         simulated=folded,
-        plain=_rebuilt(model, constants, _sources(pairs)),
+        plain=rebuilt(model, constants, _sources(pairs)),
         ranges=_ranges(model, pairs),
         weights=weights,
         activation_bits=frozenset(
@@ -136,7 +136,7 @@ def _ranges(model: TfliteModel, pairs: list[_Pair]) -> dict[str, tuple[float, fl
     return ranges
 
 
-def _rebuilt(
+def rebuilt(
     model: TfliteModel, constants: Mapping[int, Constant], replaced: Mapping[int, int]
 ) -> bytes:
     """The file with constants computed, and with some tensors read from others.

@@ -21,6 +21,7 @@ import numpy as np
 from tfgreen.errors import ConversionError
 from tfgreen.flatbuffer import TfliteModel, inline_external_buffers, with_ranges
 from tfgreen.profile import Scheme
+from tfgreen.tflite.idle_conversions import without_idle_conversions
 from tfgreen.tflite.ranges import Ranges
 from tfgreen.tflite.same_scale import with_equal_reversals
 
@@ -137,7 +138,7 @@ class AiEdgeQuantizer:
             result = engine.quantize(extremes or None, enable_progress_report=False)
         if result.quantized_model is None:
             raise ConversionError("AI Edge Quantizer gave no file for this model.")
-        return inline_external_buffers(bytes(result.quantized_model))
+        return without_idle_conversions(inline_external_buffers(bytes(result.quantized_model)))
 
     def _filled(self, name: str, value: float) -> np.ndarray:
         return np.full((1,) * self._ranks[name], value, np.float32)
