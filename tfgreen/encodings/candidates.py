@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -140,7 +141,7 @@ def _has_outer_channels(tensor: Tensor) -> bool:
 def _weights(model: TfliteModel) -> Iterator[Tensor]:
     """Constants that are only weights of layers, each with a buffer of its own."""
     graphs = model.root.subgraphs
-    uses = [int(raw.buffer) for graph in graphs for raw in graph.tensors or ()]
+    uses = Counter(int(raw.buffer) for graph in graphs for raw in graph.tensors or ())
     for tensor in model.tensors:
         plain = tensor.is_constant and not (tensor.is_sparse or tensor.is_external)
         if not plain or tensor.dtype not in PACKABLE_DTYPES or tensor.is_variable:
@@ -148,7 +149,7 @@ def _weights(model: TfliteModel) -> Iterator[Tensor]:
         consumers = model.consumers(tensor.index)
         if not consumers or tensor.index in model.outputs:
             continue
-        alone = uses.count(int(graphs[0].tensors[tensor.index].buffer)) == 1
+        alone = uses[int(graphs[0].tensors[tensor.index].buffer)] == 1
         if alone and all(_reads_weights(model, op, tensor.index) for op in consumers):
             yield tensor
 
@@ -164,10 +165,11 @@ def _reads_weights(model: TfliteModel, op: Op, index: int) -> bool:
 
 
 def _is_compressible(values: np.ndarray, tensor: Tensor) -> bool:
-    if np.mean(values == 0) >= _LEAST_ZEROS:
-        return True
-    axis = tensor.quantization.axis if tensor.quantization else None
+    if not values.ndim or np.mean(values == 0) >= _LEAST_ZEROS:
+        return bool(values.ndim)
+    outer = 0 if tensor.shape[0] > 1 else -1  # depthwise kernels have their channels last
+    axis = tensor.quantization.axis if tensor.quantization else outer
     rows = values.reshape(1, -1) if axis is None else np.moveaxis(values, axis, 0)
     rows = rows.reshape(len(rows), -1)
-    most = max(len(np.unique(row)) for row in rows)
-    return most <= min(_MOST_VALUES, rows.shape[1] // _LEAST_SHARING)
+    most = min(_MOST_VALUES, rows.shape[1] // _LEAST_SHARING)
+    return all(len(np.unique(row)) <= most for row in rows)  # ends at the first of most models

@@ -71,13 +71,14 @@ def choose_encoding(
         what is shipped then.
     """
     check_wanted(wanted, profile)
-    dense = _measured(DENSE, content)
-    if wanted == DENSE:
-        return _shipped_dense(content, dense, "asked for")
     model = TfliteModel.from_bytes(content)
     if wanted == "auto" and not weights_are_compressible(model):
         reason = "the weights are neither pruned nor clustered"
-        return replace(_shipped_dense(content, dense, reason), is_told=False)
+        ordinary = EncodedFile(DENSE, len(content))
+        return replace(_shipped_dense(content, ordinary, reason), is_told=False)
+    dense = _measured(DENSE, content)
+    if wanted == DENSE:
+        return _shipped_dense(content, dense, "asked for")
     if wanted == "auto" and not profile.encodings:
         return _shipped_dense(content, dense, "the profile's runtime loads nothing else")
     encodings = [name for name in profile.encodings if wanted in ("auto", name)]

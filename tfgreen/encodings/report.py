@@ -28,7 +28,8 @@ class EncodedFile:
 
     Attributes:
         encoding: "dense", "sparse" (DENSIFY), "lut" or "decode" (both DECODE).
-        size_bytes, gzip_bytes: Of the file; gzip at level 9. None if there is no such file.
+        size_bytes, gzip_bytes: Of the file; gzip at level 9. None if there is no such file,
+            or nobody asks.
         arena_bytes: On the micro kernels; None elsewhere.
         methods: How many constants are packed in which way.
         bit_exact: Kernel set to whether it answers as the dense file does; None where it has no
