@@ -165,6 +165,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 def compiled(name: str) -> Any:
     """The model of this name, always with the same weights, ready for `fit`."""
+    keras.utils.clear_session()  # layers are numbered anew
     keras.utils.set_random_seed(11)
     model = MODELS[name]()
     losses = {

@@ -72,8 +72,9 @@ class QuantizationAwareTraining:
     def __post_init__(self) -> None:
         for name in ("skip", "only"):
             value = getattr(self, name)
-            if isinstance(value, list):
-                object.__setattr__(self, name, tuple(value))
+            if value is not None:
+                is_several = isinstance(value, list | tuple | set)
+                object.__setattr__(self, name, tuple(value) if is_several else (value,))
         if isinstance(self.weight_bits, Mapping):
             object.__setattr__(self, "weight_bits", MappingProxyType(dict(self.weight_bits)))
         check_options(self)

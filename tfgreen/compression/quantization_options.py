@@ -37,7 +37,6 @@ def check_options(technique: QuantizationAwareTraining) -> None:
         value = getattr(technique, name)
         if value is None:
             continue
-        _check(isinstance(value, tuple), technique, name, "a tuple or list of layers")
         check_selectors(value, name)
 
 

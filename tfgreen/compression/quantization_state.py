@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfgreen.compression.copies import refuse_without_graph
 from tfgreen.compression.quantization_plan import Plan, plan_rounding
 from tfgreen.compression.quantization_wrapping import MOST_BITS, WeightRounding, with_rounding
 from tfgreen.compression.selection import assigned, placed_layers, selected
@@ -29,6 +30,7 @@ class QuantizationState:
 
     kinds: class names of the layers of the model that was given, by path, in its order.
     left_out: paths that were not to be rounded, with the reason.
+    steps_before: steps of training that the optimizer had behind it at the start.
     source: "calibration data" or "the first samples of fit"; "" while ranges are not set.
     """
 
@@ -36,6 +38,7 @@ class QuantizationState:
     plan: Plan
     kinds: Mapping[str, str]
     left_out: Mapping[str, str]
+    steps_before: int = 0
     source: str = ""
     sample_count: int = 0
     notes: list[str] = field(default_factory=list)
@@ -73,9 +76,7 @@ class QuantizationState:
 
     def has_ranges(self, wrapped: Any) -> bool:
         """Whether data have set the ranges: before training, or in it."""
-        optimizer = getattr(wrapped, "optimizer", None)
-        steps = 0 if optimizer is None else int(np.asarray(optimizer.iterations))
-        return bool(self.source) or steps > 0
+        return bool(self.source) or _steps(wrapped) > self.steps_before
 
 
 def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, QuantizationState]:
@@ -83,6 +84,7 @@ def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, Qua
     from tfgreen.models.bridge import compile_as, to_keras2
     from tfgreen.models.qat_rewrites import rewrite
 
+    refuse_without_graph(model)
     _refuse_wrapped(model)
     copy = to_keras2(model)
     placed = placed_layers(copy)
@@ -104,7 +106,7 @@ def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, Qua
     wrapped = with_rounding(rewritten.model, plan, weights, technique.activation_bits)
     compile_as(wrapped, copy)
     kinds = {layer.path: layer.kind for layer in placed}
-    return wrapped, QuantizationState(rewritten, plan, kinds, left_out)
+    return wrapped, QuantizationState(rewritten, plan, kinds, left_out, _steps(wrapped))
 
 
 def report_of(
@@ -118,6 +120,11 @@ def report_of(
         decisions(technique, state, wrapped),
         notes(technique, state, wrapped),
     )
+
+
+def _steps(model: Any) -> int:
+    optimizer = getattr(model, "optimizer", None)
+    return 0 if optimizer is None else int(np.asarray(optimizer.iterations))
 
 
 def _samples() -> int:

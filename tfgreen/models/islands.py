@@ -103,9 +103,15 @@ def _candidates(function: Function) -> Iterator[Node]:
 
 
 def _is_named(node_name: str, tensor_names: Collection[str]) -> bool:
-    """The converter numbers the tensors of an op that it splits: SquaredDifference1."""
-    stems = {name.rstrip("0123456789") for name in tensor_names} | {*tensor_names}
+    """The converter numbers the tensors of an op that it splits: SquaredDifference1, split_211."""
+    stems = {stem for name in tensor_names for stem in (name, *_without_number(name))}
     return any(stem == node_name or stem.endswith(f"/{node_name}") for stem in stems)
+
+
+def _without_number(name: str) -> Iterator[str]:
+    while name[-1:].isdigit():
+        name = name[:-1]
+        yield name
 
 
 def _rewrite(nodes: Sequence[Node], function: Function) -> Iterator[str]:
