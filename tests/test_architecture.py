@@ -22,7 +22,7 @@ PACKAGE = ROOT / "tfgreen"
 LEVELS = (
     {"errors"},
     {"signature", "profile", "flatbuffer", "golden", "stack", "user_code", "writing"},
-    {"models", "data", "manifest", "preprocess", "doctor"},
+    {"models", "data", "reference", "manifest", "preprocess", "doctor"},
     {"runtimes", "compression"},
     {"tflite", "encodings"},
     {"verification"},

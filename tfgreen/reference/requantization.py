@@ -1,0 +1,234 @@
+"""From accumulators to stored integers: in floating point, and exactly only next to a tie.
+
+A multiplication by a factor in floating point errs by far less than a quantum, so that it rounds
+to another integer than the kernels' integer arithmetic only where the product lies next to a tie:
+within `_tie_zone` of it. Those few elements are computed again as the kernel does.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tfgreen.reference.arithmetic import (
+    Floats,
+    Integers,
+    multiply_double,
+    multiply_single,
+    multiply_wide,
+    quantized_multiplier,
+    reduced_multiplier,
+    round_half_away,
+)
+
+Rounding = Literal["reference", "micro", "xnnpack"]
+"""Whose arithmetic: that of LiteRT's reference kernels, TensorFlow Lite Micro or XNNPACK."""
+
+Rule = Literal["double", "single", "wide", "away", "even"]
+"""How a kernel multiplies by a real factor; see `tfgreen.reference.arithmetic`."""
+
+FLOAT32_EXACT = 1 << 24
+"""Integers up to here are exact in float32."""
+FLOAT64_EXACT = 1 << 53
+
+_LARGEST_OUTPUT = {"int8": 700.0, "uint8": 700.0, "int16": 140_000.0}
+_BLOCK_VALUES = 1 << 15
+_UNIFORM = 0.02
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A real factor for each channel (or one for all), and the rule to multiply by it.
+
+    Attributes:
+        real: float64 (channels,) or (1,): the factor that is stored, after its own rounding.
+        multiplier: int64, the stored multiplier of each.
+        exponent: int64, its exponent.
+        rule: How to round.
+    """
+
+    real: Floats
+    multiplier: Integers
+    exponent: Integers
+    rule: Rule
+
+    @classmethod
+    def of(cls, real: npt.ArrayLike, rule: Rule) -> Factor:
+        """The factor as the kernels store it.
+
+        >>> Factor.of(0.3, "double").multiply(np.array([10, 5])).tolist()
+        [3, 2]
+        """
+        exact = np.atleast_1d(np.asarray(real, np.float64))
+        if rule == "away":
+            return cls(exact, np.zeros_like(exact, np.int64), np.zeros_like(exact, np.int64), rule)
+        multiplier, exponent = quantized_multiplier(exact)
+        if rule == "even":
+            return cls(exact.astype(np.float32).astype(np.float64), multiplier, exponent, rule)
+        return cls.from_multiplier(multiplier, exponent, rule)
+
+    @classmethod
+    def from_multiplier(cls, multiplier: Any, exponent: Any, rule: Rule) -> Factor:
+        """A factor that is given in its stored form."""
+        multiplier, exponent = np.atleast_1d(multiplier), np.atleast_1d(exponent)
+        if rule == "wide":
+            stored = np.ldexp(reduced_multiplier(multiplier).astype(np.float64), exponent - 15)
+        else:
+            stored = np.ldexp(multiplier.astype(np.float64), exponent - 31)
+        return cls(stored, multiplier, exponent, rule)
+
+    def multiply(self, values: npt.ArrayLike, channels: Any = slice(None)) -> Integers:
+        """Products as the kernel rounds them; `channels` picks the factor of each value."""
+        multiplier, exponent = self.multiplier[channels], self.exponent[channels]
+        if self.rule == "double":
+            return multiply_double(values, multiplier, exponent)
+        if self.rule == "single":
+            return multiply_single(values, multiplier, exponent)
+        if self.rule == "wide":
+            return multiply_wide(values, multiplier, exponent)
+        exact = np.asarray(values, np.float64)
+        if self.rule == "away":
+            return round_half_away(exact * self.real[channels]).astype(np.int64)
+        product = exact.astype(np.float32) * self.real[channels].astype(np.float32)
+        return np.rint(product).astype(np.int64)
+
+    @property
+    def spread(self) -> Floats:
+        """How far the rule's result may lie from the exact product before its last rounding."""
+        if self.rule == "double":
+            return np.where(self.exponent >= 0, 1.0, np.exp2(self.exponent - 1.0))
+        if self.rule == "even":
+            return np.full_like(self.real, 2.0**-13)
+        return np.zeros_like(self.real)
+
+
+class Requantizer:
+    """Turns rows of accumulators, one column a channel, into stored integers.
+
+    Args:
+        factor: From accumulators to output quanta, for each channel or one for all.
+        offsets: int64 (channels,), added to the accumulators first: the bias and what the zero
+            points contribute.
+        zero_point: Of the output.
+        low: Smallest stored value, the fused activation included.
+        high: Largest stored value.
+        dtype: Of the output: "int8", "uint8" or "int16".
+    """
+
+    def __init__(
+        self,
+        factor: Factor,
+        offsets: Integers,
+        zero_point: int,
+        low: int,
+        high: int,
+        dtype: str,
+    ) -> None:
+        self.factor = factor
+        self.low, self.high, self.zero_point = low, high, zero_point
+        self.dtype = np.dtype(dtype)
+        self.offsets = np.atleast_1d(np.asarray(offsets, np.int64))
+        self._shift = self.offsets * factor.real + zero_point
+        self._largest = _LARGEST_OUTPUT[dtype]
+
+    @functools.cached_property
+    def _columns(self) -> dict[type, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """By float type: factor, offset and tie threshold of each column."""
+        return {precision: self._in(precision) for precision in (np.float32, np.float64)}
+
+    def _in(self, precision: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        error = 2.0 ** (-22 if precision is np.float32 else -50)
+        float_error = (self._largest + 2 * np.abs(self._shift)) * error
+        threshold = 0.5 - np.minimum(float_error + self.factor.spread, 0.5)
+        if np.ptp(threshold) < _UNIFORM:
+            threshold = threshold.min()
+        parts = (self.factor.real, self._shift, threshold)
+        cast: list[np.ndarray] = [np.asarray(part).astype(precision) for part in parts]
+        return cast[0], cast[1], cast[2]
+
+    def __call__(self, accumulators: np.ndarray, out: np.ndarray) -> None:
+        """Fill `out` (rows, channels) from float32 or float64 `accumulators` of whole numbers."""
+        rows, channels = accumulators.shape
+        scale, shift, threshold = self._columns[accumulators.dtype.type]
+        step = max(1, _BLOCK_VALUES // max(channels, 1))
+        buffer = np.empty((min(step, rows), channels), accumulators.dtype)
+        for start in range(0, rows, step):
+            block = accumulators[start : start + step]
+            product = np.multiply(block, scale, out=buffer[: len(block)])
+            np.add(product, shift, out=product)
+            target = out[start : start + len(block)]
+            doubtful = settle(product, threshold, self.low, self.high, target)
+            if doubtful.size:
+                self._again(block, doubtful, target)
+
+    def _again(self, block: np.ndarray, doubtful: np.ndarray, target: np.ndarray) -> None:
+        row, column = np.divmod(doubtful, block.shape[1])
+        exact = block[row, column].astype(np.int64)
+        target[row, column] = self.exact(exact, column)
+
+    def exact(self, accumulators: Integers, columns: Any) -> Integers:
+        """Stored integers of accumulators by integer arithmetic alone."""
+        offset = self.offsets[columns if self.offsets.size > 1 else 0]
+        factors = columns if self.factor.real.size > 1 else slice(0, 1)
+        values = self.factor.multiply(accumulators + offset, factors) + self.zero_point
+        return np.clip(values, self.low, self.high)
+
+
+def settle(
+    products: np.ndarray, threshold: Any, low: int, high: int, out: np.ndarray
+) -> npt.NDArray[np.intp]:
+    """Round floats into `out`, held within [low, high]; which of them lie next to a tie.
+
+    Args:
+        products: Real results, zero point included; overwritten.
+        threshold: 0.5 less the zone around a tie that is in doubt.
+        low: Smallest stored value.
+        high: Largest stored value.
+        out: Of the same shape.
+
+    Returns:
+        Flat indices of the doubtful ones.
+    """
+    rounded = np.rint(products)
+    np.subtract(products, rounded, out=products)
+    np.abs(products, out=products)
+    near = products >= threshold
+    np.clip(rounded, low, high, out=rounded)
+    out[...] = rounded
+    return np.flatnonzero(near)
+
+
+def rule_for(rounding: Rounding, fallback: Rule = "double") -> Rule:
+    """The rule of an op that has none of its own."""
+    return "even" if rounding == "xnnpack" else fallback
+
+
+def activation_range(activation: int, scale: float, zero_point: int, dtype: str) -> tuple[int, int]:
+    """Smallest and largest stored value after a fused activation.
+
+    Args:
+        activation: The schema's ActivationFunctionType: 0 none, 1 RELU, 2 RELU_N1_TO_1, 3 RELU6.
+        scale: Of the output, float32.
+        zero_point: Of the output.
+        dtype: Of the output.
+
+    >>> activation_range(3, 0.05, -100, "int8")
+    (-100, 20)
+    """
+    limits = np.iinfo(dtype)
+    low, high = int(limits.min), int(limits.max)
+
+    def stored(real: float) -> int:
+        return zero_point + int(round_half_away(np.float32(real) / np.float32(scale)))
+
+    if activation in (1, 3):
+        low = max(low, stored(0.0))
+    if activation == 2:
+        low = max(low, stored(-1.0))
+    if activation in (2, 3):
+        high = min(high, stored(1.0 if activation == 2 else 6.0))
+    return low, max(low, high)
