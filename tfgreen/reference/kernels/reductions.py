@@ -13,6 +13,7 @@ from tfgreen.reference.arithmetic import (
     divide_by_power_of_two,
     high_multiply,
     quantized_multiplier,
+    round_half_away,
 )
 from tfgreen.reference.node import Node, Run
 from tfgreen.reference.requantization import Factor
@@ -139,16 +140,15 @@ def _softmax_16(node: Node, beta: float) -> Run:
 def _knots(function: Any, low: float, high: float) -> np.ndarray:
     """513 int16 values of a function, shifted so that the interpolation errs evenly.
 
-    Source: `gen_lut` in TFLite's `kernels/internal/common.h`.
+    Source: `LUTPopulate` in TFLite's `kernels/internal/common.h`.
     """
     step = (high - low) / 512
     left = low + np.arange(512) * step
-    sample = np.sign(function(left)) * np.floor(np.abs(function(left) * 32768.0) + 0.5)
-    middle = np.floor(function(left + step / 2) * 32768.0 + 0.5)
-    following = np.floor(function(left + step) * 32768.0 + 0.5)
-    interpolated = np.floor((following + sample) / 2 + 0.5)
-    bias = np.floor((interpolated - middle) / 2 + 0.5)
-    last = np.floor(function(np.float64(high)) * 32768.0 + 0.5)
+    sample = round_half_away(function(left) * 32768.0)
+    interpolated = round_half_away((function(left + step) * 32768.0 + sample) / 2)
+    middle = round_half_away(function(left + step / 2) * 32768.0)
+    bias = round_half_away((interpolated - middle) / 2)
+    last = round_half_away(function(np.float64(high)) * 32768.0)
     return np.clip(np.append(sample - bias, last), -32768, 32767).astype(np.int64)
 
 
