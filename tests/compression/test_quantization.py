@@ -161,7 +161,31 @@ def test_wrong_use_is_told_before_any_training() -> None:
         training.finalize(wrapped)
     with pytest.raises(UsageError, match="was not prepared by this"):
         training.finalize(model)
-    with pytest.raises(UsageError, match="Quantization-aware training comes last"):
+    with pytest.raises(UsageError, match="Quantization-aware training comes last, and once"):
         training.prepare(wrapped)
-    with pytest.raises(UsageError, match="finalize the technique before it"):
-        training.prepare(tg.Pruning(sparsity=0.5).prepare(model))
+    pruned = tg.Pruning(sparsity=0.5).prepare(model)
+    with pytest.raises(UsageError, match="preserve_sparsity=True"):
+        training.prepare(pruned)
+    with pytest.raises(UsageError, match="was not trained after prepare"):
+        QuantizationAwareTraining(preserve_sparsity=True).prepare(pruned)
+
+
+def test_techniques_in_a_row_are_finalized_in_reverse() -> None:
+    model = compiled("dense_norm")
+    x, y = samples_of(model)
+    clustering = tg.Clustering(clusters=6, preserve_sparsity=True)
+    techniques = [
+        tg.Pruning(threshold=0.2),
+        clustering,
+        QuantizationAwareTraining(preserve_sparsity=True, preserve_clusters=True),
+    ]
+    wrapped = techniques[0].finalize(techniques[0].prepare(model))
+    for technique in techniques[1:]:
+        wrapped = technique.prepare(wrapped, calibration=x)
+    wrapped.fit(x, y, epochs=2, verbose=0)
+    for technique in reversed(techniques[1:]):
+        wrapped = technique.finalize(wrapped)
+    kernel = wrapped.get_layer("y").kernels[0][0].numpy()
+    assert len(np.unique(kernel)) <= 6
+    assert np.mean(kernel == 0) >= np.mean(np.abs(model.get_layer("y").kernel) < 0.2) - 1e-6
+    assert clustering.report(wrapped).of("y").action == "clustered"

@@ -20,7 +20,13 @@ from tfgreen.compression.clustering_plan import INITS, Init, check_clusters
 from tfgreen.compression.clustering_report import report_of
 from tfgreen.compression.clustering_wrapping import unwrapped, wrapped_copy
 from tfgreen.compression.selection import Selector, check_selectors
-from tfgreen.compression.technique import TechniqueReport, attach_state, hand_on_state, state_of
+from tfgreen.compression.technique import (
+    TakenOver,
+    TechniqueReport,
+    attach_state,
+    hand_on_state,
+    state_of,
+)
 from tfgreen.errors import UnknownNameError, UsageError
 
 
@@ -111,7 +117,10 @@ class Clustering:
         Raises:
             UsageError: this technique did not prepare the model.
         """
-        model = unwrapped(wrapped, state_of(wrapped, self))
+        state = state_of(wrapped, self)
+        if isinstance(state, TakenOver):
+            return wrapped
+        model = unwrapped(wrapped, state)
         hand_on_state(wrapped, model, but=self)
         return model
 
@@ -121,7 +130,8 @@ class Clustering:
         Raises:
             UsageError: this technique did not prepare the model.
         """
-        return report_of(state_of(wrapped, self))
+        state = state_of(wrapped, self)
+        return state.report if isinstance(state, TakenOver) else report_of(state)
 
 
 def _as_tuple(selectors: Any) -> tuple[Any, ...]:

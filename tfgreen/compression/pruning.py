@@ -24,6 +24,7 @@ from tfgreen.compression.pruning_wrapping import unwrapped, wrapped_copy
 from tfgreen.compression.schedules import ScheduleName
 from tfgreen.compression.selection import Selector, Shares
 from tfgreen.compression.technique import (
+    TakenOver,
     TechniqueReport,
     attach_state,
     hand_on_state,
@@ -166,7 +167,10 @@ class Pruning:
         Raises:
             UsageError: this technique did not prepare the model, or it was not trained.
         """
-        state = _trained(state_of(wrapped, self), self)
+        known = state_of(wrapped, self)
+        if isinstance(known, TakenOver):
+            return wrapped
+        state = _trained(known, self)
         state.apply_masks()
         model = unwrapped(wrapped, state)
         hand_on_state(wrapped, model, but=self)
@@ -180,7 +184,8 @@ class Pruning:
         Raises:
             UsageError: this technique did not prepare the model.
         """
-        return report_of(state_of(wrapped, self), wrapped)
+        state = state_of(wrapped, self)
+        return state.report if isinstance(state, TakenOver) else report_of(state, wrapped)
 
 
 def _trained(state: PruningState, technique: Pruning) -> PruningState:

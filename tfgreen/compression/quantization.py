@@ -18,9 +18,20 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tfgreen.compression.quantization_options import check_options
-from tfgreen.compression.quantization_state import QuantizationState, prepared, report_of
+from tfgreen.compression.quantization_state import (
+    QuantizationState,
+    prepared,
+    refuse_to_lose,
+    report_of,
+)
 from tfgreen.compression.selection import Selector
-from tfgreen.compression.technique import TechniqueReport, attach_state, hand_on_state, state_of
+from tfgreen.compression.technique import (
+    TechniqueReport,
+    attach_state,
+    hand_on_state,
+    state_of,
+    take_over,
+)
 from tfgreen.errors import UsageError
 
 
@@ -83,18 +94,24 @@ class QuantizationAwareTraining:
         """A tf_keras copy of the model that rounds in `fit` and in `predict`.
 
         Args:
-            model: a built Keras 3 or tf_keras model, Sequential or functional. It stays as it is.
+            model: a built Keras 3 or tf_keras model, Sequential or functional, or what Pruning or
+                Clustering prepared and trained: it is finalized first. It stays as it is.
             calibration: samples as `tfgreen.export` takes them; some hundred are enough.
 
         Raises:
-            UsageError: a name that no layer has, or a model that is prepared already.
+            UsageError: a name that no layer has, a model that is prepared for quantization
+                already, or that was pruned or clustered for nothing.
             UnsupportedModelError: subclassed or unbuilt models, or nothing to round.
             InvalidDataError: calibration data that do not fit the model.
         """
         from tfgreen.compression.first_samples import show_first_samples
         from tfgreen.models.bridge import adapt_fit
 
-        wrapped, state = prepared(self, model)
+        refuse_to_lose(self, model)
+        finished, earlier = take_over(model)
+        wrapped, state = prepared(self, finished)
+        for technique, done in earlier:
+            attach_state(wrapped, technique, done)
         attach_state(wrapped, self, state)
         adapt_fit(wrapped, self.callbacks)
         if not self.calibrate:

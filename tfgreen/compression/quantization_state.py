@@ -12,7 +12,7 @@ from tfgreen.compression.copies import refuse_without_graph
 from tfgreen.compression.quantization_plan import Plan, plan_rounding
 from tfgreen.compression.quantization_wrapping import MOST_BITS, WeightRounding, with_rounding
 from tfgreen.compression.selection import assigned, placed_layers, selected
-from tfgreen.compression.technique import TechniqueReport
+from tfgreen.compression.technique import TechniqueReport, techniques_of
 from tfgreen.errors import UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import is_model, layers_of
 from tfgreen.models.keras2_graph import Graph
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfgreen.compression.quantization import QuantizationAwareTraining
     from tfgreen.models.qat_rewrites import Rewritten
 
+_LAST = "Quantization-aware training comes last, and once."
 _WRAPPERS = ("PruneLowMagnitude", "ClusterWeights", "QuantizeWrapper", "QuantizeLayer", "Rounded")
 
 
@@ -109,6 +110,21 @@ def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, Qua
     return wrapped, QuantizationState(rewritten, plan, kinds, left_out, _steps(wrapped))
 
 
+def refuse_to_lose(technique: QuantizationAwareTraining, model: Any) -> None:
+    """Raise UsageError where training would undo what the technique before it did."""
+    options = {"Pruning": "preserve_sparsity", "Clustering": "preserve_clusters"}
+    for earlier in techniques_of(model):
+        if type(earlier) is type(technique):
+            raise UsageError(f"The model '{model.name}' was prepared for quantization. {_LAST}")
+        option = options.get(type(earlier).__name__)
+        if option is not None and not getattr(technique, option):
+            raise UsageError(
+                f"The model was prepared by {type(earlier).__name__}, which this training would "
+                f"undo. Give QuantizationAwareTraining {option}=True, or prepare the model as it "
+                "was before."
+            )
+
+
 def report_of(
     technique: QuantizationAwareTraining, state: QuantizationState, wrapped: Any
 ) -> TechniqueReport:
@@ -159,6 +175,6 @@ def _refuse_wrapped(model: Any) -> None:
         if type(layer).__name__.startswith(_WRAPPERS):
             raise UsageError(
                 f"Layer '{layer.name}' of '{model.name}' is a {type(layer).__name__} already. "
-                "Quantization-aware training comes last: finalize the technique before it, and "
-                "keep what it did with preserve_sparsity or preserve_clusters."
+                f"{_LAST} Take the wrapper off first, and keep what it did with preserve_sparsity "
+                "or preserve_clusters."
             )

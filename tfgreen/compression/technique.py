@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 from tfgreen.compression.tables import markdown_table
 from tfgreen.errors import UsageError
 
-Action = Literal["pruned", "clustered", "quantized", "rewritten", "skipped"]
+Action = Literal["pruned", "clustered", "quantized", "distilled", "rewritten", "skipped"]
 
 NO_WEIGHTS = "no weights"
 """The reason to skip a layer that has none; `str()` of a report lists such layers in one line."""
@@ -143,6 +143,26 @@ class Technique(Protocol):
     def report(self, wrapped: Any) -> TechniqueReport:
         """What was done to this wrapped model; raises UsageError if it was not prepared."""
         ...
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """The state of a technique that was finalized when a later one took the model over.
+
+    Its `finalize` gives the model as it is, so that a list is prepared in its order and finalized
+    in reverse.
+    """
+
+    report: TechniqueReport
+
+
+def take_over(wrapped: Any) -> tuple[Any, tuple[tuple[Technique, TakenOver], ...]]:
+    """Finalize all techniques on a model, the last one first; the model, and what was done."""
+    techniques = techniques_of(wrapped)
+    states = tuple((one, TakenOver(one.report(wrapped))) for one in techniques)
+    for technique in reversed(techniques):
+        wrapped = technique.finalize(wrapped)
+    return wrapped, states
 
 
 def attach_state(wrapped: Any, technique: object, state: Any) -> None:
