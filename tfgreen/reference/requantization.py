@@ -36,8 +36,9 @@ FLOAT32_EXACT = 1 << 24
 FLOAT64_EXACT = 1 << 53
 
 _LARGEST_OUTPUT = {"int8": 700.0, "uint8": 700.0, "int16": 140_000.0}
-_BLOCK_VALUES = 1 << 15
+_BLOCK_VALUES = 1 << 16
 _UNIFORM = 0.02
+_BEYOND = 0.4
 
 
 @dataclass(frozen=True)
@@ -154,14 +155,14 @@ class Requantizer:
         """Fill `out` (rows, channels) from float32 or float64 `accumulators` of whole numbers."""
         rows, channels = accumulators.shape
         scale, shift, threshold = self._columns[accumulators.dtype.type]
-        step = max(1, _BLOCK_VALUES // max(channels, 1))
-        buffer = np.empty((min(step, rows), channels), accumulators.dtype)
+        step = min(max(1, _BLOCK_VALUES // max(channels, 1)), max(rows, 1))
+        scratch = Scratch.of((step, channels), accumulators.dtype)
         for start in range(0, rows, step):
             block = accumulators[start : start + step]
-            product = np.multiply(block, scale, out=buffer[: len(block)])
+            product = np.multiply(block, scale, out=scratch.products[: len(block)])
             np.add(product, shift, out=product)
             target = out[start : start + len(block)]
-            doubtful = settle(product, threshold, self.low, self.high, target)
+            doubtful = settle(scratch, len(block), threshold, self.low, self.high, target)
             if doubtful.size:
                 self._again(block, doubtful, target)
 
@@ -178,27 +179,51 @@ class Requantizer:
         return np.clip(values, self.low, self.high)
 
 
+@dataclass(frozen=True)
+class Scratch:
+    """Buffers of one block, used again for the next.
+
+    Attributes:
+        products: Real results, zero point included.
+        rounded: Of the same shape and dtype.
+        near: bool, of the same shape.
+    """
+
+    products: np.ndarray
+    rounded: np.ndarray
+    near: np.ndarray
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], dtype: Any) -> Scratch:
+        """Buffers for blocks of up to `shape`."""
+        return cls(np.empty(shape, dtype), np.empty(shape, dtype), np.empty(shape, np.bool_))
+
+
 def settle(
-    products: np.ndarray, threshold: Any, low: int, high: int, out: np.ndarray
+    scratch: Scratch, count: int, threshold: Any, low: int, high: int, out: np.ndarray
 ) -> npt.NDArray[np.intp]:
-    """Round floats into `out`, held within [low, high]; which of them lie next to a tie.
+    """Round the first `count` rows of products into `out`, held within [low, high].
 
     Args:
-        products: Real results, zero point included; overwritten.
+        scratch: Its products are overwritten.
+        count: Rows in use.
         threshold: 0.5 less the zone around a tie that is in doubt.
         low: Smallest stored value.
         high: Largest stored value.
-        out: Of the same shape.
+        out: Of `count` rows.
 
     Returns:
-        Flat indices of the doubtful ones.
+        Flat indices of those that lie next to a tie, and may round the other way.
     """
-    rounded = np.rint(products)
+    products, rounded = scratch.products[:count], scratch.rounded[:count]
+    near = scratch.near[:count]
+    # Held within 0.4 of the range: what saturates is rounded to it, and never looks like a tie.
+    np.clip(products, low - _BEYOND, high + _BEYOND, out=products)
+    np.rint(products, out=rounded)
+    out[...] = rounded
     np.subtract(products, rounded, out=products)
     np.abs(products, out=products)
-    near = products >= threshold
-    np.clip(rounded, low, high, out=rounded)
-    out[...] = rounded
+    np.greater_equal(products, threshold, out=near)
     return np.flatnonzero(near)
 
 

@@ -20,7 +20,7 @@ from tfgreen.reference.products import (
 )
 from tfgreen.reference.windows import Axis, axes_of, padded_images
 
-_BLOCK_BYTES = 1 << 19
+_BLOCK_BYTES = 1 << 21
 
 
 def depthwise(node: Node) -> Run:
@@ -82,16 +82,34 @@ def shifted_sums(padded: np.ndarray, taps: np.ndarray, height: Axis, width: Axis
         np.ascontiguousarray(padded[:, :, phase :: width.stride]) if width.stride > 1 else padded
         for phase in range(min(width.stride, width.padded))
     ]
+    flat = [phase.reshape(*phase.shape[:2], -1) for phase in phases]
+    if width.stride == 1:
+        return _all_taps(flat[0], taps, height, width)
     sums = np.zeros((len(padded), height.count, length), padded.dtype)
-    product = np.empty_like(sums)
-    for row in range(height.kernel):
-        first = row * height.dilation
-        last = first + (height.count - 1) * height.stride + 1
-        for column in range(width.kernel):
-            skipped, phase = divmod(column * width.dilation, width.stride)
-            image = phases[phase][:, first : last : height.stride]
-            flat = image.reshape(*image.shape[:2], -1) if image.size else image
-            stretch = flat[..., skipped * channels : skipped * channels + length]
-            np.multiply(stretch, taps[row, column].reshape(-1), out=product)
-            sums += product
+    for column in range(width.kernel):
+        skipped, phase = divmod(column * width.dilation, width.stride)
+        start = skipped * channels
+        image = flat[phase][:, :, start : start + length]
+        sums += _all_taps(image, taps[:, column : column + 1], height, width)
     return sums
+
+
+def _all_taps(image: np.ndarray, taps: np.ndarray, height: Axis, width: Axis) -> np.ndarray:
+    """Sums over taps that all read the same columns, a whole row of outputs at a time.
+
+    Args:
+        image: (n, rows, columns * channels).
+        taps: (kernel rows, taps in a row, output columns, channels).
+        height: The rows.
+        width: The columns; their stride is 1 here, or there is one tap in a row.
+    """
+    n, row, value = image.strides
+    channels = taps.shape[3]
+    length = taps.shape[2] * channels
+    views = np.lib.stride_tricks.as_strided(
+        image,
+        (taps.shape[0], taps.shape[1], len(image), height.count, length),
+        (row * height.dilation, value * channels * width.dilation, n, row * height.stride, value),
+        writeable=False,
+    )
+    return np.einsum("ijnhx,ijx->nhx", views, taps.reshape(*taps.shape[:2], length))

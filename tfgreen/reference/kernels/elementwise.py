@@ -11,7 +11,7 @@ import numpy as np
 from tfgreen.reference.arithmetic import Integers
 from tfgreen.reference.kernels.float_layers import activated
 from tfgreen.reference.node import Node, Run
-from tfgreen.reference.requantization import Factor, settle
+from tfgreen.reference.requantization import Factor, Scratch, settle
 
 _BLOCK_VALUES = 1 << 15
 _FLOATS: dict[str, Callable[..., np.ndarray]] = {
@@ -54,12 +54,13 @@ def binary(node: Node) -> Run:
         out = np.empty(np.broadcast_shapes(a.shape, b.shape), out_dtype)
         node.expect(out.shape[1:] == shape, f"gives {out.shape[1:]}; {shape} was promised")
         a, b, flat = _flattened(a, b, out)
-        step = max(1, _BLOCK_VALUES // max(flat[:1].size, 1))
+        step = min(max(1, _BLOCK_VALUES // max(flat[:1].size, 1)), max(len(flat), 1))
+        scratch = Scratch.of((step, *flat.shape[1:]), np.float32)
         for start in range(0, len(flat), step):
             block = [x[start : start + step] if len(x) > 1 else x for x in (a, b)]
             target = flat[start : start + step]
-            products = np.broadcast_to(formula.near(*block), target.shape)
-            doubtful = settle(np.array(products), threshold, low, high, target)
+            scratch.products[: len(target)] = formula.near(*block)
+            doubtful = settle(scratch, len(target), threshold, low, high, target)
             if doubtful.size:
                 where = np.unravel_index(doubtful, target.shape)
                 exact = (np.broadcast_to(x, target.shape)[where].astype(np.int64) for x in block)
