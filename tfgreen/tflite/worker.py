@@ -273,6 +273,7 @@ def _quantize(
     from tfgreen.runtimes import quantize_inputs
     from tfgreen.tflite.quantization import quantize
     from tfgreen.tflite.select_ops import refuse_select_ops, select_ops
+    from tfgreen.tflite.tidying import tidied
     from tfgreen.tflite.trained_quantization import quantize_as_trained
 
     profile = ExportProfile.model_validate(request["profile"])
@@ -288,7 +289,7 @@ def _quantize(
         quantized = quantize_as_trained(start.trained, runs, profile, clock.note)
     else:
         quantized = quantize(start.judged_by, runs, profile, clock.note)
-    (folder / MODEL).write_bytes(quantized.content)
+    (folder / MODEL).write_bytes(tidied(quantized.content))
     facts = quantized.to_facts()
     return facts if start.trained is None else {**facts, "trained": start.trained.to_facts()}
 
