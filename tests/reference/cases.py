@@ -219,6 +219,9 @@ def unaries(draw: Draw, name: str) -> Case:
         options = schema.SoftmaxOptionsT(beta=1.0)
     if name == "LEAKY_RELU":
         options = schema.LeakyReluOptionsT(alpha=draw(st.floats(0.01, 1.5)))
+    if name in ("ABS", "NEG", "RSQRT"):
+        zero_point = -128 if name == "RSQRT" else zero_point
+        options = {"ABS": schema.AbsOptionsT, "NEG": schema.NegOptionsT}.get(name, lambda: None)()
     if name == "GELU":
         options = schema.GeluOptionsT(approximate=draw(st.booleans()))
     inputs = [TensorSpec(shape, "int8", scale, zero_point)]
@@ -260,3 +263,80 @@ def quantizations(draw: Draw) -> Case:
         scale *= draw(st.floats(0.3, 3))
     name = "DEQUANTIZE" if specs[1].dtype == "float32" else "QUANTIZE"
     return case(name, specs[:1], specs[1:], None, draw(SEEDS))
+
+
+@st.composite
+def transposed_convolutions(draw: Draw, wide: bool = False) -> Case:
+    """TRANSPOSE_CONV."""
+    schema, rng = load_schema(), np.random.default_rng(draw(SEEDS))
+    kernel = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    strides = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    padding = draw(st.integers(0, 1))
+    shape = (draw(st.integers(1, 2)), draw(SIZES), draw(SIZES), draw(st.integers(1, 6)))
+    sizes = [
+        (n - 1) * s + (k if padding else max(1, s - draw(st.integers(0, s - 1))))
+        for n, s, k in zip(shape[1:3], strides, kernel, strict=True)
+    ]
+    channels = draw(st.integers(1, 6))
+    out_shape = (shape[0], *sizes, channels)
+    weights = rng.integers(-127, 127, (channels, *kernel, shape[3]), endpoint=True)
+    weight_scale = rng.uniform(1e-3, 0.05, channels).astype(np.float32)
+    scale, dtype = draw(SCALES), "int16" if wide else "int8"
+    bias = rng.integers(-20_000, 20_000, channels).astype("int64" if wide else "int32")
+    inputs: list[TensorSpec | None] = [
+        constant(out_shape),
+        TensorSpec(weights.shape, "int8", weight_scale.tolist(), data=weights.astype(np.int8)),
+        TensorSpec(shape, dtype, scale, 0 if wide else draw(ZERO_POINTS)),
+    ]
+    if draw(st.booleans()):
+        inputs.append(
+            TensorSpec((channels,), str(bias.dtype), (scale * weight_scale).tolist(), data=bias)
+        )
+    reached = np.sqrt(weights[0].size) * 74 * weight_scale.mean() * (19_000 if wide else 74)
+    out_scale = float(scale * reached / 100 / (128 if wide else 1))
+    out = TensorSpec(out_shape, dtype, out_scale, 0 if wide else draw(ZERO_POINTS))
+    options = schema.TransposeConvOptionsT(
+        padding=padding, strideH=strides[0], strideW=strides[1],
+        fusedActivationFunction=draw(ACTIVATIONS),
+    )  # fmt: skip
+    return case("TRANSPOSE_CONV", inputs, [out], options, draw(SEEDS))
+
+
+@st.composite
+def resizings(draw: Draw, name: str) -> Case:
+    """RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR."""
+    shape = (draw(st.integers(1, 2)), draw(SIZES), draw(SIZES), draw(st.integers(1, 4)))
+    size = draw(st.integers(1, 20)), draw(st.integers(1, 20))
+    aligned = draw(st.booleans())
+    centred = not aligned and draw(st.booleans())
+    kind = "ResizeBilinear" if name == "RESIZE_BILINEAR" else "ResizeNearestNeighbor"
+    options = getattr(load_schema(), f"{kind}OptionsT")(
+        alignCorners=aligned, halfPixelCenters=centred
+    )
+    dtype, scale = draw(st.sampled_from(["int8", "int8", "int16"])), draw(SCALES)
+    zero_point = 0 if dtype == "int16" else draw(ZERO_POINTS)
+    outer = TensorSpec((shape[0], *size, shape[3]), dtype, scale, zero_point)
+    inputs = [TensorSpec(shape, dtype, scale, zero_point), constant(size)]
+    return case(name, inputs, [outer], options, draw(SEEDS))
+
+
+@st.composite
+def matrix_products(draw: Draw) -> Case:
+    """BATCH_MATMUL of two activations."""
+    turned = draw(st.booleans()), draw(st.booleans())
+    rows, depth, columns = draw(SIZES), draw(SIZES), draw(SIZES)
+    outer = draw(st.lists(st.integers(1, 3), max_size=2))
+    dtype = draw(st.sampled_from(["int8", "int8", "int16"]))
+    scales = draw(SCALES), draw(SCALES)
+    left = (*outer, *((depth, rows) if turned[0] else (rows, depth)))
+    right = (*outer, *((columns, depth) if turned[1] else (depth, columns)))
+    zero_points = [0 if dtype == "int16" else draw(ZERO_POINTS) for _ in range(3)]
+    size = 74 if dtype == "int8" else 19_000
+    out_scale = scales[0] * scales[1] * np.sqrt(depth) * size * draw(st.floats(0.3, 2))
+    specs = [
+        TensorSpec(left, dtype, scales[0], zero_points[0]),
+        TensorSpec(right, dtype, scales[1], zero_points[1]),
+    ]
+    out = TensorSpec((*outer, rows, columns), dtype, float(out_scale), zero_points[2])
+    options = load_schema().BatchMatMulOptionsT(adjX=turned[0], adjY=turned[1])
+    return case("BATCH_MATMUL", specs, [out], options, draw(SEEDS))

@@ -33,6 +33,7 @@ _FACTORS = (  # exp(-2**k) for k = -2 ... 4, without integer bits
 )  # fmt: skip
 _TWICE_RECIPROCAL_START = 1515870810  # 48/17 with two integer bits
 _RECIPROCAL_SLOPE = -1010580540  # -32/17 with two integer bits
+_HALF_ROOT_OF_TWO = 1518500250
 
 
 def saturating_shift_left(values: Integers, exponent: int) -> Integers:
@@ -129,3 +130,28 @@ def tanh(raw: Integers, integer_bits: int) -> Integers:
     raw = np.asarray(raw, np.int64)
     size = one_minus_over_one_plus(exp_of_negative(-np.abs(raw), integer_bits + 1))
     return np.where(raw == 0, 0, np.where(raw < 0, -size, size))
+
+
+def inverse_root(values: Integers) -> tuple[Integers, Integers]:
+    """`1 / sqrt(x)` of integers x >= 1 below 2**29 as (multiplier, exponent).
+
+    >>> multiplier, exponent = inverse_root(np.array([4]))
+    >>> round(float(multiplier[0]) * 2.0 ** (int(exponent[0]) - 31), 6)
+    0.5
+    """
+    values = np.asarray(values, np.int64)
+    leading_zeros = 31 - np.floor(np.log2(np.maximum(values, 1))).astype(np.int64)
+    pairs = (leading_zeros - 1) // 2 - 1
+    shift = 11 - pairs
+    x_in = (values << (2 * pairs)) >> 1
+    half_input = divide_by_power_of_two(x_in, 1)
+    half_three = (1 << 28) + (1 << 27)
+    x = np.full_like(values, 1 << 28)  # one, with three integer bits
+    for _ in range(5):
+        cube = saturating_shift_left(high_multiply(high_multiply(x, x), x), 6)
+        step = as_int32(high_multiply(half_three, x) - high_multiply(half_input, cube))
+        x = saturating_shift_left(step, 3)
+    x = high_multiply(x, _HALF_ROOT_OF_TWO)
+    x = np.where(shift < 0, x << np.maximum(-shift, 0), x)
+    exponent = -np.maximum(shift, 0)
+    return np.where(values <= 1, INT32_MAX, x), np.where(values <= 1, 0, exponent)

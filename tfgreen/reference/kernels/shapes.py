@@ -129,9 +129,9 @@ def strided_slice(node: Node) -> Run:
     for axis in range(len(begin)):
         skips_begin, skips_end, shrinks = (mask >> axis & 1 for mask in masks)
         if shrinks:
-            size = data.shape[axis]
-            node.expect(-size <= begin[axis] < size, f"takes {begin[axis]} of {size}")
-            where.append(begin[axis] % size)
+            size, place = data.shape[axis], 0 if skips_begin else begin[axis]
+            node.expect(-size <= place < size, f"takes {place} of {size}")
+            where.append(place % size)
             continue
         first = None if skips_begin else begin[axis]
         last = None if skips_end else end[axis]
