@@ -70,7 +70,7 @@ def convolutions(draw: Draw, depthwise: bool = False, wide: bool = False) -> Cas
         float(out_scale), 0 if wide else draw(ZERO_POINTS),
     )  # fmt: skip
     bias: TensorSpec | None = None
-    if draw(st.booleans()):
+    if draw(st.integers(0, 9)):  # the reference kernels refuse CONV_2D without one
         values = rng.integers(-20_000, 20_000, channels).astype("int64" if wide else "int32")
         bias = TensorSpec(
             (channels,), str(values.dtype), (scale * weight_scale).tolist(), data=values

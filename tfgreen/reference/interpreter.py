@@ -153,6 +153,8 @@ class Interpreter:
                 for i in op.inputs
             ]
             for index, array in zip(op.outputs, self._results(op, run, given), strict=True):
+                if len(array) not in (1, count):
+                    raise _broken(op, ValueError(f"{len(array)} results for {count} samples"))
                 values[index] = array
             if not keep_all:
                 for index in (*op.inputs, *op.outputs):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tfgreen.reference.arithmetic import Floats, Integers
 from tfgreen.reference.node import Node
@@ -21,6 +22,8 @@ from tfgreen.reference.requantization import (
     Rule,
     rule_for,
 )
+
+_LARGEST_FACTOR = 256.0
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,27 @@ def channel_factor(node: Node, filter_position: int, channels: int, fallback: Ru
         scales.size in (1, channels),
         f"has {scales.size} filter scales for {channels} output channels",
     )
+    zero_points = filter_zero_points(node, filter_position)
+    symmetric = not zero_points.any() or (node.op.name == "FULLY_CONNECTED" and scales.size == 1)
+    node.expect(symmetric, "has filters with zero points other than 0, which no kernel takes")
     data = 2 if node.op.name == "TRANSPOSE_CONV" else 0
     effective: Floats = node.scale(node.input(data)) * scales / node.scale(node.output())
+    check_factor(node, effective)
     return Factor.of(effective, rule_for(node.rounding, fallback))
+
+
+def check_factor(node: Node, real: npt.ArrayLike) -> None:
+    """Refuse a factor so large that the kernels' shifts overflow: one step leaves the range."""
+    largest = float(np.max(real, initial=0.0))
+    node.expect(
+        largest < _LARGEST_FACTOR, f"has scales whose quotient is {largest:.3g}, out of all reason"
+    )
+
+
+def filter_zero_points(node: Node, position: int) -> Integers:
+    """The zero points of a filter: zeros, but for a FULLY_CONNECTED with one scale."""
+    quantization = node.input(position).quantization
+    return np.zeros(1, np.int64) if quantization is None else quantization.zero_points
 
 
 def bias_of(node: Node, position: int, channels: int) -> Integers:

@@ -9,6 +9,7 @@ import numpy as np
 from tfgreen.reference.node import Node
 
 SAME, VALID = 0, 1
+_MOST_TAPS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def axes_of(node: Node, shape: tuple[int, ...], kernel: tuple[int, int]) -> tupl
     node.expect(len(shape) == 4, f"slides over {len(shape)} dimensions; expected 4")
     node.expect(min(*stride, *dilation, *kernel) > 0, "has a stride, dilation or size below 1")
     node.expect(max(*stride, *dilation) < 1 << 20, "has a stride or dilation without sense")
+    node.expect(kernel[0] * kernel[1] <= _MOST_TAPS, f"has a window of {kernel[0]} x {kernel[1]}")
     node.expect(padding in (SAME, VALID), f"has the padding {padding}; there are 0 and 1")
     axes = tuple(
         Axis.of(shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in range(2)

@@ -11,6 +11,7 @@ import numpy as np
 from tfgreen.reference.arithmetic import Integers
 from tfgreen.reference.kernels.float_layers import activated
 from tfgreen.reference.node import Node, Run
+from tfgreen.reference.products import check_factor
 from tfgreen.reference.requantization import Factor, Scratch, settle
 
 _BLOCK_VALUES = 1 << 15
@@ -108,6 +109,7 @@ def _addition(node: Node) -> _Formula:
         np.float32(node.scale(node.output())),
         node.zero_point(node.output()),
     )
+    check_factor(node, max(scales) / out_scale)
     twice = float(np.float32(2) * max(scales))
     factors = [Factor.of(float(scale) / twice, "double") for scale in scales]
     back = Factor.of(twice / float(np.float32(1 << left_shift) * out_scale), "double")
@@ -149,6 +151,7 @@ def _multiplication(node: Node) -> _Formula:
     zero_points = [node.zero_point(node.input(i)) for i in range(2)]
     out_zero_point = node.zero_point(node.output())
     effective = scales[0] * scales[1] / precision(node.scale(node.output()))
+    check_factor(node, effective)
     factor = Factor.of(float(effective), "double")
     slope = np.float32(effective)
     offsets = [np.float32(zero_point) for zero_point in zero_points]
@@ -173,6 +176,7 @@ def _squared_difference(node: Node) -> _Formula:
     scales = [float(node.scale(node.input(i))) for i in range(2)]
     zero_points = [node.zero_point(node.input(i)) for i in range(2)]
     out_scale, out_zero_point = node.scale(node.output()), node.zero_point(node.output())
+    check_factor(node, max(scales) ** 2 / out_scale)
     twice = 2.0 * max(scales)
     factors = [Factor.of(scale / twice, "double") for scale in scales]
     back = Factor.of(twice * twice / ((1 << (2 * left_shift)) * out_scale), "double")

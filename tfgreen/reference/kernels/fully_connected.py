@@ -13,7 +13,9 @@ from tfgreen.reference.products import (
     Weights,
     bias_of,
     channel_factor,
+    check_factor,
     fallback_rule,
+    filter_zero_points,
     largest_input,
     requantizer_of,
     samples_in,
@@ -35,9 +37,7 @@ def fully_connected(node: Node) -> Run:
     rows = data.value_count // depth
     node.expect(rows * channels == node.output().value_count, "gives another number of values")
     factor = channel_factor(node, 1, channels, _rule(node, data.dtype))
-    quantization = node.input(1).quantization
-    zero_points = quantization.zero_points if quantization is not None else np.zeros(1, np.int64)
-    matrix = filters.astype(np.int64).T - zero_points
+    matrix = filters.astype(np.int64).T - filter_zero_points(node, 1)
     weights = Weights.of(matrix, largest_input(data.dtype), node)
     offsets = bias_of(node, 2, channels) - node.zero_point(data) * weights.sums
     finish = requantizer_of(node, factor, offsets)
@@ -84,6 +84,7 @@ def batch_matmul(node: Node) -> Run:
     bound = depth * max(abs(o) + largest_input(dtype) for o in offsets) ** 2
     precision = np.float32 if bound < FLOAT32_EXACT else np.float64
     effective = node.scale(left) * node.scale(right) / node.scale(node.output())
+    check_factor(node, effective)
     factor = Factor.of(effective, rule_for(node.rounding, fallback_rule(dtype)))
     finish = requantizer_of(node, factor, np.zeros(1, np.int64))
 

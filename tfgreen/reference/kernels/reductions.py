@@ -19,6 +19,7 @@ from tfgreen.reference.node import Node, Run
 from tfgreen.reference.requantization import Factor
 
 _SCALED_BITS, _SUM_BITS = 5, 12
+_LARGEST_BETA = 1e4
 
 
 def reduced_axes(node: Node) -> tuple[int, ...]:
@@ -76,6 +77,7 @@ def softmax(node: Node) -> Run:
     """SOFTMAX over the last axis, on int8 by gemmlowp's fixed point."""
     dtype = node.expect_dtypes("int8", "uint8", "int16", "float32")
     beta = float(node.option("beta", 1.0))
+    node.expect(0 < beta < _LARGEST_BETA, f"has the beta {beta}")
     if dtype == "float32":
         return lambda inputs: [_float_softmax(inputs[0], np.float32(beta))]
     if dtype == "int16":
