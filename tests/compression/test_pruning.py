@@ -24,9 +24,10 @@ from tests.compression.models import (
     tf_keras_model,
     zeros,
 )
+from tfgreen.compression.clustering import Clustering
 from tfgreen.compression.pruning import Pruning
 from tfgreen.compression.pruning_report import pruning_report
-from tfgreen.compression.technique import state_of
+from tfgreen.compression.technique import NO_WEIGHTS, state_of
 from tfgreen.errors import UnknownNameError, UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import model_optimization, tf_keras
 
@@ -337,6 +338,16 @@ def test_a_layer_of_ones_own() -> None:
     assert type(own) is Own
     assert zeros(own.table.numpy()) == 24  # of 8 * 6
     assert zeros(own.norm.gamma.numpy()) == 0
+
+
+@pytest.mark.parametrize("technique", [Pruning(sparsity=0.5), Clustering(clusters=4)])
+def test_a_graph_with_operations(technique: Any) -> None:
+    """An operation such as keras.ops.transpose is no layer: it has not even a list of weights."""
+    inputs = keras.Input((4, 4))
+    turned = keras.ops.transpose(keras.layers.Dense(4)(inputs), (0, 2, 1))
+    model = keras.Model(inputs, keras.layers.Dense(2)(turned))
+    report = technique.report(technique.prepare(model))
+    assert [one.layer for one in report.layers if one.reason == NO_WEIGHTS]
 
 
 def test_mixed_precision_is_kept_and_told() -> None:

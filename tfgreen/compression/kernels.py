@@ -61,7 +61,8 @@ def reason_without_kernels(layer: Any) -> str:
         return "normalization is exempt"
     if type(layer).__name__ in _SLOPES:
         return "slopes and scales are exempt"
-    return "no kernels" if layer.weights else NO_WEIGHTS
+    # A hosted operation, such as keras.ops.transpose, is no layer and has no weights at all.
+    return "no kernels" if getattr(layer, "weights", ()) else NO_WEIGHTS
 
 
 def is_normalization(layer: Any) -> bool:
