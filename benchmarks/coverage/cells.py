@@ -7,6 +7,7 @@ refusal is an error of tfgreen. Everything else is a failure, and told as one.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -318,6 +319,7 @@ def computed(bench: Bench, column: str) -> Cell:
     except TfgreenError as error:
         return Cell("refused", {}, f"{type(error).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the table has to tell it
+        traceback.print_exc()
         first = (str(error).strip().splitlines() or [""])[0]
         return Cell("failed", {}, f"{type(error).__name__}: {first}"[:500])
     return Cell("works", figures, "")

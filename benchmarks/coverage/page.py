@@ -36,9 +36,15 @@ with every network and checks what comes out; `make test-all` recomputes it.
 ```
 """
 
+_PLAIN_TFMOT = """
+Plain TensorFlow Model Optimization is called on the same Keras 3 models, as its own pages say. It
+knows models of tf_keras only: pruning and quantization raise a ValueError, and `cluster_weights`
+returns None and says nothing."""
+
 _EXPLANATION = """\
 A cell with a figure works, and was checked apart from what the technique says of itself. "Refused"
-is an error that names the layer and a way out; "fails" is everything else that went wrong.
+is an error that names the layer and a way out; "fails" is everything else that went wrong; "?" was
+not tried yet: the command goes on where it was stopped.
 
 - **bridge difference**: the tf_keras twin's outputs against the Keras 3 model's, as a share of the
   largest; back in Keras 3 all weights are equal, bit for bit. At most 1e-5; in mixed precision
@@ -61,8 +67,10 @@ is an error that names the layer and a way out; "fails" is everything else that 
 In no cell was the model that was given changed by a bit.
 
 Weights are random, with random scales and fitting statistics of normalization; the last layer is
-fitted to made-up data, so that the outputs tell ten classes apart. A few steps of training
-exercise each technique and improve nothing: for accuracies see [benchmarks](benchmarks.md).
+fitted to made-up data, so that the outputs tell ten classes apart. The filters of MobileNetV1 and of
+the networks of keras.applications are smoothed, because random ones multiply every rounding error
+from layer to layer. A few steps of training exercise each technique and improve nothing: for
+accuracies see [benchmarks](benchmarks.md).
 """
 
 
@@ -94,6 +102,7 @@ def _summary(records: Mapping[str, Record]) -> Iterator[str]:
     for name, title in TFMOT.items():
         works = sum(bool(cell.figures.get(name)) for cell in plain)
         yield _counted(f"plain TF-MOT 0.8.1, {title}", works, 0, len(plain) - works)
+    yield _PLAIN_TFMOT
 
 
 def _column(records: Mapping[str, Record], column: str) -> list[Cell]:
