@@ -67,9 +67,9 @@ not tried yet: the command goes on where it was stopped.
 In no cell was the model that was given changed by a bit.
 
 Weights are random, with random scales and fitting statistics of normalization; the last layer is
-fitted to made-up data, so that the outputs tell ten classes apart. The filters of MobileNetV1 and of
-the networks of keras.applications are smoothed, because random ones multiply every rounding error
-from layer to layer. A few steps of training exercise each technique and improve nothing: for
+fitted to made-up data, so that the outputs tell ten classes apart. The filters of MobileNetV1 and
+of the networks of keras.applications are smoothed, because random ones multiply every rounding
+error from layer to layer. A few steps of training exercise each technique and improve nothing: for
 accuracies see [benchmarks](benchmarks.md).
 """
 
