@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
     from tfgreen.compression.clustering import Clustering
+    from tfgreen.compression.distillation import Distillation
+    from tfgreen.compression.distillation_teachers import MovingAverage
+    from tfgreen.compression.distiller import Distiller
     from tfgreen.compression.folding import fold_batch_normalization
     from tfgreen.compression.iterative import prune_iteratively
     from tfgreen.compression.one_shot import prune
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from tfgreen.compression.pruning_report import pruning_report
     from tfgreen.compression.quantization import QuantizationAwareTraining
     from tfgreen.compression.sensitivity import sensitivity_scan
+    from tfgreen.compression.teacher_cache import TeacherCache
     from tfgreen.errors import (
         ConversionError,
         GateError,
@@ -54,6 +58,8 @@ __all__ = [
     "Certificate",
     "Clustering",
     "ConversionError",
+    "Distillation",
+    "Distiller",
     "ExportProfile",
     "GateError",
     "IntegrityError",
@@ -63,10 +69,12 @@ __all__ = [
     "KernelSetError",
     "MissingDependencyError",
     "MissingPathError",
+    "MovingAverage",
     "OutputError",
     "OutputExistsError",
     "Pruning",
     "QuantizationAwareTraining",
+    "TeacherCache",
     "TfgreenError",
     "UnknownNameError",
     "UnsafeModelError",
@@ -91,6 +99,8 @@ _MODULES = {
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",
     "Clustering": "tfgreen.compression.clustering",
+    "Distillation": "tfgreen.compression.distillation",
+    "Distiller": "tfgreen.compression.distiller",
     "export": "tfgreen.pipeline",
     "ExportProfile": "tfgreen.profile",
     "fold_batch_normalization": "tfgreen.compression.folding",
@@ -98,6 +108,7 @@ _MODULES = {
     "list_profiles": "tfgreen.profile",
     "load_model": "tfgreen.models.loading",
     "load_profile": "tfgreen.profile",
+    "MovingAverage": "tfgreen.compression.distillation_teachers",
     "prune": "tfgreen.compression.one_shot",
     "prune_iteratively": "tfgreen.compression.iterative",
     "Pruning": "tfgreen.compression.pruning",
@@ -105,6 +116,7 @@ _MODULES = {
     "QuantizationAwareTraining": "tfgreen.compression.quantization",
     "register_twin": "tfgreen.models.bridge",
     "sensitivity_scan": "tfgreen.compression.sensitivity",
+    "TeacherCache": "tfgreen.compression.teacher_cache",
     "verify": "tfgreen.recheck",
 }
 

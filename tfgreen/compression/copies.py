@@ -57,18 +57,29 @@ def refuse_without_graph(model: Any) -> None:
 
 def compile_alike(copy: Any, model: Any, *, with_state: bool = True) -> None:
     """Compile a Keras 3 copy as the model is, with the state of its optimizer if wanted."""
+    settings = unshared_settings(model)
+    if settings is None:
+        return
+    copy.compile(**settings)
+    if with_state and model.optimizer.built:
+        copy.optimizer.build(copy.trainable_variables)
+        for source, target in zip(model.optimizer.variables, copy.optimizer.variables, strict=True):
+            target.assign(source.numpy())
+
+
+def unshared_settings(model: Any) -> dict[str, Any] | None:
+    """What a Keras 3 model was compiled with, for another model; None if it is not compiled.
+
+    Optimizers and metrics are new ones of the same settings.
+    """
     import keras
 
     if not model.compiled or model.optimizer is None:
-        return
+        return None
 
     def unshared(part: Any) -> Any:
         has_state = isinstance(part, keras.metrics.Metric | keras.optimizers.Optimizer)
         return type(part).from_config(part.get_config()) if has_state else part
 
-    settings = model._compile_config.config
-    copy.compile(**keras.tree.map_structure(unshared, settings))
-    if with_state and model.optimizer.built:
-        copy.optimizer.build(copy.trainable_variables)
-        for source, target in zip(model.optimizer.variables, copy.optimizer.variables, strict=True):
-            target.assign(source.numpy())
+    settings: dict[str, Any] = keras.tree.map_structure(unshared, model._compile_config.config)
+    return settings

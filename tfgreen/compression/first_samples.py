@@ -10,6 +10,8 @@ import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
 
+_WAITING = "_tfgreen_waits_for_samples"
+
 
 def show_first_samples(wrapped: Any, look: Callable[[Arrays], None], samples: int) -> None:
     """Let `look` see the first samples of the next `fit` of a tf_keras model, once.
@@ -18,16 +20,28 @@ def show_first_samples(wrapped: Any, look: Callable[[Arrays], None], samples: in
     spread evenly (data are often sorted by class), of batches they are the first ones.
     """
     plain = type(wrapped)
-    waiting = [look]
+    vars(wrapped)[_WAITING] = [(look, samples)]
 
     def fit(self: Any, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if waiting and self is wrapped:
-            inputs, x = _first(x, self.input_names, samples)
-            waiting.pop()(inputs)
+        if self is wrapped:
+            x = show_waiting(self, x)
         return plain.fit(self, x, *args, **kwargs)  # type: ignore[attr-defined]
 
     members = {"fit": fit, "__module__": plain.__module__, "__doc__": plain.__doc__}
     wrapped.__class__ = type(plain.__name__, (plain,), members)
+
+
+def show_waiting(wrapped: Any, x: Any) -> Any:
+    """Show the first samples of x to what waits for them; what to train on in the place of x.
+
+    For a model that trains the wrapped one inside it, whose own `fit` nobody calls.
+    """
+    waiting = vars(wrapped).get(_WAITING)
+    if waiting:
+        look, samples = waiting.pop()
+        inputs, x = _first(x, wrapped.input_names, samples)
+        look(inputs)
+    return x
 
 
 def _first(x: Any, names: list[str], samples: int) -> tuple[Arrays, Any]:

@@ -20,10 +20,10 @@ def norm_freezing(after: float) -> Any:
 
 
 def freeze_norms(model: Any) -> tuple[str, ...]:
-    """Freeze the model's BatchNormalization layers; the names of those that were not frozen."""
+    """Freeze all BatchNormalization layers, nested ones too; the names of those that were not."""
     found = [
         layer
-        for layer in model.layers
+        for layer in model._flatten_layers(include_self=False, recursive=True)
         if type(layer).__name__ in _NORMALIZATIONS and layer.trainable
     ]
     for layer in found:

@@ -29,13 +29,20 @@ def adapt_fit(twin: Any, extra_callbacks: ExtraCallbacks | None = None) -> None:
         does not have are added to it, before the caller's. Called again on the same model, its
         callbacks are added to those of the earlier calls.
     """
-    twin.__class__ = _adapted_class(type(twin))
+    twin.__class__ = adapted_class(type(twin))
     extra = vars(twin).setdefault(_EXTRA, [])
     if extra_callbacks is not None:
         extra.append(extra_callbacks)
 
 
-def _adapted_class(plain: type) -> type:
+def share_callbacks(source: Any, target: Any) -> None:
+    """Let a model that trains another one add the callbacks that the other one's fit adds."""
+    for make in vars(source).get(_EXTRA, ()):
+        adapt_fit(target, make)
+
+
+def adapted_class(plain: type) -> type:
+    """A subclass of a tf_keras model's class whose compile and fit take Keras 3's objects."""
     if hasattr(plain, _MARK):
         return plain
     if plain not in _adapted:
