@@ -70,6 +70,7 @@ class Interpreter:
         self.working_set_bytes = working_set_bytes
         check_graph(self.model, working_set_bytes)
         self._last_uses = last_uses(self.model)
+        self._bytes_per_sample = [bytes_per_sample(self.model, keep) for keep in (False, True)]
         self._peaks = Peaks()
         self._constants = self._stored_constants()
         self._runs = [self._prepared(op) for op in self.model.ops]
@@ -138,7 +139,7 @@ class Interpreter:
     ) -> Iterator[dict[int, np.ndarray]]:
         """Parts of the batch, each as activations by tensor index, (part, *tensor shape)."""
         total = self._checked(inputs)
-        per_sample = max(bytes_per_sample(self.model, keep_all), 1)
+        per_sample = max(self._bytes_per_sample[keep_all], 1)
         step = max(1, self.working_set_bytes // _ACTIVATIONS_SHARE // per_sample)
         for start in range(0, total, step):
             part = [array[start : start + step] for array in inputs]

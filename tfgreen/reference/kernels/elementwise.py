@@ -12,7 +12,7 @@ from tfgreen.reference.arithmetic import Integers
 from tfgreen.reference.kernels.float_layers import activated
 from tfgreen.reference.node import Node, Run
 from tfgreen.reference.products import check_factor
-from tfgreen.reference.requantization import Factor, Scratch, settle
+from tfgreen.reference.requantization import Factor, Scratch, rule_for, settle
 
 _BLOCK_VALUES = 1 << 15
 _FLOATS: dict[str, Callable[..., np.ndarray]] = {
@@ -152,7 +152,7 @@ def _multiplication(node: Node) -> _Formula:
     out_zero_point = node.zero_point(node.output())
     effective = scales[0] * scales[1] / precision(node.scale(node.output()))
     check_factor(node, effective)
-    factor = Factor.of(float(effective), "double")
+    factor = Factor.of(float(effective), rule_for(node.rounding))
     slope = np.float32(effective)
     offsets = [np.float32(zero_point) for zero_point in zero_points]
 

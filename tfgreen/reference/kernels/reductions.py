@@ -53,6 +53,9 @@ def mean_or_sum(node: Node) -> Run:
         shift = min(count.bit_length() - 1, 32, 31 + exponent)
         multiplier, exponent = (multiplier << shift) // count, exponent - shift
     factor = Factor.from_multiplier(multiplier, exponent, "double")
+    if node.rounding == "xnnpack":
+        parts = count if node.op.name == "MEAN" else 1
+        factor = Factor.of(node.scale(data) / node.scale(out) / max(parts, 1), "even")
     limits = np.iinfo(out.dtype)
     offset, zero_point = count * node.zero_point(data), node.zero_point(out)
 
