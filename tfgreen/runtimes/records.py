@@ -67,9 +67,8 @@ class Layout:
 
     def read(self, path: Path, sample_count: int) -> dict[str, np.ndarray]:
         """Key to read-only array of shape (sample_count, *shape)."""
-        return {
-            field.key: self._column(field, _mapped(path), sample_count) for field in self.fields
-        }
+        mapped = _mapped(path)
+        return {field.key: self._column(field, mapped, sample_count) for field in self.fields}
 
     def _column(self, field: Field, data: np.ndarray, sample_count: int) -> np.ndarray:
         dtype, shape = np.dtype(field.dtype), (sample_count, *field.shape)
