@@ -398,6 +398,36 @@ def test_probabilities_that_are_said_to_be_logits() -> None:
     assert found["distillation_loss"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_models_without_a_graph_are_judged_by_the_first_samples() -> None:
+    class Subclassed(keras.Model):
+        def __init__(self, classes: int = 3) -> None:
+            super().__init__()
+            self.head = keras.layers.Dense(classes, activation="softmax")
+
+        def build(self, shape: Any) -> None:
+            self.head.build(shape)
+
+        def call(self, x: Any, training: Any = None) -> Any:
+            return self.head(x)
+
+    def made(student: Any, classes: int = 3, **options: Any) -> Any:
+        teacher = Subclassed(classes)
+        teacher(X)
+        return compiled(tg.Distiller(student, teacher, **options), "keras3")
+
+    student = Subclassed()
+    student(X)
+    with pytest.raises(tg.UsageError, match="last layer does not tell. Give student_outputs"):
+        made(student)
+    with pytest.raises(tg.UsageError, match="outputs of the student are said to be logits"):
+        made(student, student_outputs="logits", teacher_outputs="probabilities").fit(X, Y)
+    with pytest.raises(tg.UsageError, match="outputs of the teacher are said to be logits"):
+        made(net(4), teacher_outputs="logits").fit(X, Y)
+    with pytest.raises(tg.UsageError, match="gives 4 values and the student 3"):
+        made(net(4), classes=4, teacher_outputs="probabilities").fit(X, Y)
+    made(net(4), teacher_outputs="probabilities").fit(X, Y, verbose=0)
+
+
 def test_a_softmax_in_a_layer_of_its_own_is_looked_behind() -> None:
     inputs = keras.Input((8,))
     logits = keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(0, 60))(

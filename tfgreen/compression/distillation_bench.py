@@ -38,9 +38,8 @@ class Bench:
     shares: of the teachers, adding up to 1.
     features: the teacher's layer for each hint layer of the student; of the first teacher.
     is_weighted: whether sample weights count for what the teacher says, too.
-    plans: one for each output, once compiled.
-    epochs_cached: epochs that were trained on cached lessons; cached_seconds: what one pass of
-        the teachers over the data took, for each entry of the cache that was made or read.
+    plans: one for each output, once compiled; is_confirmed: samples have shown that they hold.
+    seconds: of teachers, "asked" for the cache and "saved" by it.
     """
 
     teachers: tuple[Teacher, ...]
@@ -60,7 +59,7 @@ class Bench:
     plans: tuple[OutputPlan, ...] = ()
     trackers: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    is_confirmed: bool = False
 
     @property
     def averages(self) -> tuple[AverageTeacher, ...]:

@@ -20,6 +20,7 @@ from tfgreen.compression.teacher_cache import (
 from tfgreen.errors import UsageError
 
 _BATCH = 64
+_FIRST = 8
 _CHECKED_BATCHES = 16
 
 Arguments = dict[str, Any]
@@ -31,6 +32,25 @@ def show_to_techniques(student: Any, given: Arguments) -> None:
 
     if "x" in given:
         given["x"] = show_waiting(student, given["x"])
+
+
+def confirm_on_first_samples(bench: Bench, x: Any) -> None:
+    """Check models without a graph, of which compile could not think up any input."""
+    import keras
+    import tensorflow as tf
+
+    from tfgreen.compression.distillation_setup import confirm
+
+    if bench.is_confirmed or not bench.plans:
+        return
+    if isinstance(x, tf.data.Dataset):
+        element = next(iter(x), None)
+        first = element[0] if isinstance(element, tuple) else element
+    else:
+        first = x if _are_arrays(x) else None
+    if first is not None:
+        few = keras.tree.map_structure(lambda part: tf.convert_to_tensor(part[:_FIRST]), first)
+        confirm(bench, bench.plans, few)
 
 
 def cached_arguments(bench: Bench, given: Arguments) -> tuple[Arguments, Callable[[int], None]]:

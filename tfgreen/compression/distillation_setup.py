@@ -183,17 +183,21 @@ def plans_for(bench: Bench, student: Any, loss: Any, loss_weights: Any) -> tuple
         weight = 1.0 if weights[index] is None else float(weights[index])
         name = names[index] if index < len(names) else ""
         plans.append(OutputPlan(name, kind, form, theirs, facts.ignored_class, weight))
-    _confirm(bench, student, plans)
+    bench.is_confirmed = _has_states(student)
+    if bench.forward.endings and not bench.is_confirmed:
+        from tfgreen.models.bridge.random_input import random_inputs
+
+        confirm(bench, plans, _random_batch(student, random_inputs))
     return tuple(plans)
 
 
-def _confirm(bench: Bench, student: Any, plans: Sequence[OutputPlan]) -> None:
-    """Random samples through the models: the outputs have to look as they are said to be."""
-    if not bench.forward.endings or _has_states(student):
-        return
-    from tfgreen.models.bridge.random_input import random_inputs
+def confirm(bench: Bench, plans: Sequence[OutputPlan], x: Any) -> None:
+    """Ask all models about samples: the outputs have to look as they are said to be.
 
-    x = _random_batch(student, random_inputs)
+    Raises:
+        UsageError: they do not, or teacher and student differ in shape.
+    """
+    bench.is_confirmed = True
     answer = bench.forward(x, training=False)
     for index, plan in enumerate(plans):
         declared = bench.student_form is not None and _form_of(bench.forward.endings, index) is None

@@ -137,12 +137,17 @@ class Distiller:
             UsageError: the data cannot be cached, or have no labels though alpha is above 0.
             InvalidModelError: a teacher changed while it was asked.
         """
-        from tfgreen.compression.distillation_data import cached_arguments, show_to_techniques
+        from tfgreen.compression.distillation_data import (
+            cached_arguments,
+            confirm_on_first_samples,
+            show_to_techniques,
+        )
 
         plain = _of_keras(super()).fit
         given = dict(inspect.signature(plain).bind(*args, **kwargs).arguments)
         bench: Bench = vars(self)["_bench"]
         show_to_techniques(self.student, given)
+        confirm_on_first_samples(bench, given.get("x"))
         before = [teacher.sha256() if teacher.is_fixed else "" for teacher in bench.teachers]
         given, after = cached_arguments(bench, given)
         moving = [s for s in (bench.alpha, bench.temperature) if not s.is_fixed]
