@@ -289,6 +289,11 @@ def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> No
         Clustering(**options)
 
 
+def test_numbers_of_numpy_are_taken() -> None:
+    assert Clustering(clusters=np.int64(16)) == Clustering(clusters=16)
+    assert Clustering(clusters={"a": np.int32(4)}) == Clustering(clusters={"a": 4})
+
+
 def test_unknown_names() -> None:
     with pytest.raises(UnknownNameError, match="Unknown init 'kmeans'.*'kmeans\\+\\+'"):
         Clustering(init="kmeans")  # type: ignore[arg-type]

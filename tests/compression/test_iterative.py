@@ -56,6 +56,7 @@ def test_the_round_beyond_the_limit_is_undone() -> None:
     assert isinstance(result.model, keras.Sequential)
     assert [zeros(kernel) for kernel in kernels(result.model).values()] == [64, 24]
     assert pruning_report(result.model) == result.report
+    assert {one.measures["target"] for one in result.report.with_action("pruned")} == {0.5}
     assert "Pruned to 0.5" in str(result)
 
 
@@ -113,6 +114,13 @@ def test_data_and_settings_of_ones_own() -> None:
         ({"sparsities": (0.5, 1.0)}, "sparsities received 1.0"),
         ({"sparsities": ()}, "expected rising"),
         ({"max_drop": -0.1}, "max_drop received -0.1"),
+        (
+            {
+                "sparsities": np.array([0.3, 0.9]),
+                "pruning": Pruning(sparsity=0.9, initial_sparsity=0.5),
+            },
+            r"\[0.3, 0.9\]; expected shares above the initial_sparsity",
+        ),
         ({"pruning": Pruning(threshold=0.1)}, "with a number as sparsity"),
         ({"pruning": Pruning(sparsity={"head": 0.1})}, "with a number as sparsity"),
     ],

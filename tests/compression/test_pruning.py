@@ -596,6 +596,7 @@ def test_models_without_a_graph_are_refused(model: Any, message: str) -> None:
         ({"pattern": "2:4", "schedule": "constant"}, "leave schedule out"),
         ({"sparsity": 0.5, "block_size": (0, 4)}, "block_size received"),
         ({"sparsity": 0.5, "block_size": (4,)}, "block_size received"),
+        ({"sparsity": 0.5, "block_size": 4}, r"block_size received \(4,\)"),
         ({"pattern": "2:4", "block_size": (4, 1)}, "Blocks are pruned to a sparsity"),
         ({"sparsity": 0.5, "block_pooling": "sum"}, "Unknown block pooling"),
         ({"sparsity": 0.5, "schedule": object()}, "which has its own sparsity"),
@@ -609,6 +610,12 @@ def test_models_without_a_graph_are_refused(model: Any, message: str) -> None:
 def test_options_are_checked_when_built(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Pruning(**options)
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    given = Pruning(sparsity={"head": np.float32(0.5)}, frequency=np.int64(10))
+    assert given == Pruning(sparsity={"head": 0.5}, frequency=10)
+    assert Pruning(sparsity=np.float32(0.5), block_size=(np.int64(4), 1)).block_size == (4, 1)
 
 
 def test_options_are_frozen() -> None:

@@ -62,6 +62,17 @@ def test_a_name_goes_before_a_class_and_a_class_before_an_expression(model: Any)
     }
 
 
+def test_a_path_goes_before_the_name_of_a_layer_in_a_nested_model() -> None:
+    block = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="dense")], name="block")
+    layers = [keras.Input((4,)), block, keras.layers.Dense(2, name="dense")]
+    placed = placed_layers(keras.Sequential(layers))
+    assert assigned({"dense": 0.9, "block/dense": 0.5}, placed) == {
+        "block/dense": (0.5, True),
+        "dense": (0.9, True),
+    }
+    assert selected(["dense"], placed) == {"dense", "block/dense"}
+
+
 def test_unknown_names_are_refused_with_the_closest(model: Any) -> None:
     with pytest.raises(UnknownNameError, match="Unknown layer 'heda'. Did you mean 'head'"):
         selected(["heda"], placed_layers(model))

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from tfgreen.compression.clustering_plan import INITS, Init, check_clusters
 from tfgreen.compression.clustering_report import report_of
 from tfgreen.compression.clustering_wrapping import unwrapped, wrapped_copy
+from tfgreen.compression.plain_options import as_tuple, make_plain
 from tfgreen.compression.selection import Selector, check_selectors
 from tfgreen.compression.technique import (
     TakenOver,
@@ -64,11 +64,10 @@ class Clustering:
     skip: tuple[Selector, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "skip", _as_tuple(self.skip))
+        make_plain(self)
+        object.__setattr__(self, "skip", as_tuple(self.skip))
         if self.layers is not None:
-            object.__setattr__(self, "layers", _as_tuple(self.layers))
-        if isinstance(self.clusters, Mapping):
-            object.__setattr__(self, "clusters", MappingProxyType(dict(self.clusters)))
+            object.__setattr__(self, "layers", as_tuple(self.layers))
         self._check()
 
     def _check(self) -> None:
@@ -132,7 +131,3 @@ class Clustering:
         """
         state = state_of(wrapped, self)
         return state.report if isinstance(state, TakenOver) else report_of(state)
-
-
-def _as_tuple(selectors: Any) -> tuple[Any, ...]:
-    return tuple(selectors) if isinstance(selectors, list | tuple | set) else (selectors,)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfgreen.compression.plain_options import plain
 from tfgreen.compression.pruning import Pruning
 from tfgreen.compression.pruning_options import check_sparsity
 from tfgreen.compression.pruning_report import remember_report
@@ -94,13 +95,13 @@ def prune_iteratively(
     """
     shares = _checked(sparsities)
     check_max_drop(max_drop)
-    technique = _technique(pruning, shares[0])
+    technique = _technique(pruning, shares)
     measure = Metric(validation_data, metric, higher_is_better)
     wrapped = technique.prepare(model)
     state: PruningState = state_of(wrapped, technique)
     state.final = technique.initial_sparsity
     name, baseline = measure.of(wrapped)
-    rounds: list[PruningRound] = []
+    reached, rounds = 0.0, list[PruningRound]()
     for share in shares:
         before = wrapped.get_weights()
         state.raise_to(share)
@@ -111,33 +112,37 @@ def prune_iteratively(
         rounds.append(PruningRound(share, value, drop, drop <= max_drop))
         if not rounds[-1].is_accepted:
             wrapped.set_weights(before)
-            state.span = None
+            state.step_back_to(reached)
             break
-    accepted = [one.sparsity for one in rounds if one.is_accepted]
+        reached = share
     report = technique.report(wrapped)
     pruned = unwrapped(wrapped, state)
     remember_report(pruned, report)
-    return IterativePruning(
-        pruned, max(accepted, default=0.0), name, baseline, tuple(rounds), report
-    )
+    return IterativePruning(pruned, reached, name, baseline, tuple(rounds), report)
 
 
 def _checked(sparsities: Sequence[float]) -> tuple[float, ...]:
-    for sparsity in sparsities:
-        check_sparsity(sparsity, "sparsities")
-    if not sparsities or list(sparsities) != sorted(set(sparsities)) or sparsities[0] == 0:
+    shares = tuple(map(plain, sparsities))
+    for share in shares:
+        check_sparsity(share, "sparsities")
+    if not shares or list(shares) != sorted(set(shares)) or shares[0] == 0:
         raise UsageError(
-            f"sparsities received {list(sparsities)}; expected rising shares, as (0.5, 0.7, 0.9)."
+            f"sparsities received {list(shares)}; expected rising shares, as (0.5, 0.7, 0.9)."
         )
-    return tuple(sparsities)
+    return shares
 
 
-def _technique(pruning: Pruning | None, first: float) -> Pruning:
+def _technique(pruning: Pruning | None, shares: Sequence[float]) -> Pruning:
     if pruning is None:
-        return Pruning(sparsity=first, end=0.5)
+        return Pruning(sparsity=shares[0], end=0.5)
     if isinstance(pruning.sparsity, Mapping) or pruning.sparsity is None:
         raise UsageError(
             "Iterative pruning raises one sparsity for all layers from round to round: give it a "
             "Pruning with a number as sparsity; leave layers out with skip."
+        )
+    if pruning.initial_sparsity >= shares[0]:
+        raise UsageError(
+            f"sparsities received {list(shares)}; expected shares above the initial_sparsity of "
+            f"the given Pruning, {pruning.initial_sparsity:g}."
         )
     return pruning

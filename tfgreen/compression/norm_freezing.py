@@ -39,24 +39,27 @@ def _callback_class() -> type:
         def __init__(self, after: float) -> None:
             super().__init__()
             self._after = after
-            self._steps_done = 0
+            self._first_epoch: int | None = None
+            self._epochs_done = 0
             self._is_due = True
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             """Where the number of steps is not known, whole epochs are counted."""
-            if self._total_steps() is None and epoch >= self._after * self.params["epochs"]:
-                self._freeze()
+            if self._first_epoch is None:
+                self._first_epoch = epoch
+            self._epochs_done = epoch - self._first_epoch
+            if self.params.get("steps") is None:
+                self._freeze_from(self._epochs_done)
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            """Count the step that begins."""
-            total = self._total_steps()
-            if total is not None and self._steps_done >= self._after * total:
-                self._freeze()
-            self._steps_done += 1
+            """batch: the step that begins, of this epoch; a call may run several steps."""
+            if steps := self.params.get("steps"):
+                self._freeze_from(self._epochs_done + batch / steps)
 
-        def _total_steps(self) -> int | None:
-            steps, epochs = self.params.get("steps"), self.params["epochs"]
-            return None if steps is None else int(steps) * int(epochs)
+        def _freeze_from(self, epochs_done: float) -> None:
+            """Freeze if that many epochs are the share of this training, or more."""
+            if epochs_done >= self._after * (self.params["epochs"] - (self._first_epoch or 0)):
+                self._freeze()
 
         def _freeze(self) -> None:
             if self._is_due and freeze_norms(self.model):

@@ -9,6 +9,7 @@ import numpy as np
 from tfgreen.compression.copies import copy_of
 from tfgreen.compression.kernels import kernels_of, reason_without_kernels
 from tfgreen.compression.masks import ThresholdUnit, absolute_threshold, kept_from, zero_share
+from tfgreen.compression.plain_options import as_tuple, plain
 from tfgreen.compression.pruning_options import check_threshold
 from tfgreen.compression.pruning_plan import values_by_layer
 from tfgreen.compression.pruning_report import NOT_FASTER, remember_report
@@ -51,8 +52,9 @@ def prune(
     """
     if threshold is None:
         raise UsageError("threshold received None; expected a number, or numbers by layer.")
+    threshold = plain(threshold)
     check_threshold(threshold, threshold_unit)
-    left_out = tuple(skip) if isinstance(skip, list | tuple | set) else (skip,)
+    left_out = as_tuple(skip)
     check_selectors(left_out, "skip")
     copy = copy_of(model)
     layers = placed_layers(copy)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from tfgreen.compression.masks import ThresholdUnit
+from tfgreen.compression.plain_options import as_tuple, make_plain
 from tfgreen.compression.pruning_callback import pruning_callback
-from tfgreen.compression.pruning_options import check_options, frozen_mapping, zeros_and_length
+from tfgreen.compression.pruning_options import check_options, zeros_and_length
 from tfgreen.compression.pruning_report import remember_report, report_of
 from tfgreen.compression.pruning_state import PruningState
 from tfgreen.compression.pruning_wrapping import unwrapped, wrapped_copy
@@ -93,11 +94,9 @@ class Pruning:
     block_pooling: Literal["average", "maximum"] = "average"
 
     def __post_init__(self) -> None:
-        skip = self.skip if isinstance(self.skip, list | tuple | set) else (self.skip,)
-        object.__setattr__(self, "skip", tuple(skip))
-        object.__setattr__(self, "block_size", tuple(self.block_size))
-        for name in ("sparsity", "threshold"):
-            object.__setattr__(self, name, frozen_mapping(getattr(self, name)))
+        make_plain(self)
+        for name in ("skip", "block_size"):
+            object.__setattr__(self, name, as_tuple(getattr(self, name)))
         check_options(self)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tfgreen.compression.masks import THRESHOLD_UNITS
@@ -54,11 +53,6 @@ def check_sparsity(value: Any, name: str) -> None:
         raise UsageError(
             f"{name} received {value!r}; expected a share of weights from 0 to below 1{hint}."
         )
-
-
-def frozen_mapping(value: Any) -> Any:
-    """A read-only copy of a mapping; anything else as it is."""
-    return MappingProxyType(dict(value)) if isinstance(value, Mapping) else value
 
 
 def zeros_and_length(pattern: str) -> tuple[int, int]:

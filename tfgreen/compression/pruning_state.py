@@ -152,3 +152,8 @@ class PruningState:
         for kernel in self.kernels():
             if kernel.share is None:
                 kernel.schedule.target = sparsity
+
+    def step_back_to(self, sparsity: float) -> None:
+        """Have the masks of an earlier sparsity again, which the caller has put back."""
+        self.raise_to(sparsity)
+        self.span = None

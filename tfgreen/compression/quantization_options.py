@@ -33,11 +33,9 @@ def check_options(technique: QuantizationAwareTraining) -> None:
         "freeze_batch_norm_after",
         "a share of training from 0 to 1, or None",
     )
-    for name in ("skip", "only"):
-        value = getattr(technique, name)
-        if value is None:
-            continue
-        check_selectors(value, name)
+    check_selectors(technique.skip, "skip")
+    check_selectors(technique.only or (), "only")
+    _check(technique.only != (), technique, "only", "one layer or more, or None for all")
 
 
 def _check_bits(technique: QuantizationAwareTraining) -> None:
@@ -53,7 +51,8 @@ def _check_bits(technique: QuantizationAwareTraining) -> None:
             )
         if not isinstance(bits, int) or isinstance(bits, bool) or bits not in WEIGHT_BITS:
             raise UsageError(f"weight_bits received {bits!r}; expected 4 to 8.")
-    _check(technique.activation_bits in (8, 16), technique, "activation_bits", "8 or 16")
+    is_width = isinstance(technique.activation_bits, int) and technique.activation_bits in (8, 16)
+    _check(is_width, technique, "activation_bits", "8 or 16")
 
 
 def _check(holds: bool, technique: Any, name: str, expected: str) -> None:

@@ -78,7 +78,8 @@ def assigned(
 ) -> dict[str, tuple[_Value, bool]]:
     """The value of each layer that a selector names: path → (value, named in person).
 
-    A name goes before a class, and a class before an expression; within one kind the first wins.
+    A path goes before a name, a name before a class, and a class before an expression; within one
+    kind the first wins.
 
     Raises:
         UsageError: a selector names no layer of the model.
@@ -92,7 +93,7 @@ def assigned(
     return {path: (value, rank <= _BY_CLASS) for path, (rank, value) in found.items()}
 
 
-_BY_NAME, _BY_CLASS, _BY_EXPRESSION, _NOT = range(4)
+_BY_PATH, _BY_NAME, _BY_CLASS, _BY_EXPRESSION, _NOT = range(5)
 
 
 def _walk(model: Any, prefix: str, seen: set[int]) -> Iterator[PlacedLayer]:
@@ -115,7 +116,7 @@ def _is_nested_model(layer: Any) -> bool:
 def _require(selector: Selector, layers: Sequence[PlacedLayer]) -> list[PlacedLayer]:
     found = [placed for placed in layers if _rank(selector, placed) != _NOT]
     # A name means the layer of that name, even where a class has the same one.
-    named = [placed for placed in found if _rank(selector, placed) == _BY_NAME]
+    named = [placed for placed in found if _rank(selector, placed) <= _BY_NAME]
     if isinstance(selector, str) and named:
         return named
     if not found:
@@ -136,7 +137,9 @@ def _rank(selector: Selector, placed: PlacedLayer) -> int:
         expression = _compiled(selector)
         names = (placed.path, placed.layer.name)
         return _BY_EXPRESSION if any(map(expression.fullmatch, names)) else _NOT
-    if selector in (placed.path, placed.layer.name):
+    if selector == placed.path:
+        return _BY_PATH
+    if selector == placed.layer.name:
         return _BY_NAME
     return _BY_CLASS if selector == placed.kind else _NOT
 

@@ -14,6 +14,7 @@ from typing import Any
 from tfgreen.compression.copies import copy_of
 from tfgreen.compression.kernels import Kernel, kernels_of
 from tfgreen.compression.masks import largest
+from tfgreen.compression.plain_options import plain
 from tfgreen.compression.pruning_options import check_sparsity
 from tfgreen.compression.selection import (
     PlacedLayer,
@@ -166,11 +167,12 @@ def sensitivity_scan(
 
 
 def _checked(sparsities: Sequence[float]) -> tuple[float, ...]:
-    for sparsity in sparsities:
-        check_sparsity(sparsity, "sparsities")
-    if not sparsities:
+    shares = tuple(map(plain, sparsities))
+    for share in shares:
+        check_sparsity(share, "sparsities")
+    if not shares:
         raise UsageError("sparsities is empty; expected shares of weights, as (0.5, 0.8).")
-    return tuple(sorted(set(sparsities)))
+    return tuple(sorted(set(shares)))
 
 
 def _chosen(

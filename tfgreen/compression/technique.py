@@ -193,7 +193,8 @@ def is_prepared_by(candidate: Any, technique: object) -> bool:
 
 def techniques_of(wrapped: Any) -> tuple[Any, ...]:
     """The techniques that prepared the model, in the order in which they did."""
-    return tuple(technique for technique, _ in wrapped.__dict__.get(_KEY, {}).values())
+    states = getattr(wrapped, "__dict__", {}).get(_KEY, {})
+    return tuple(technique for technique, _ in states.values())
 
 
 def hand_on_state(source: Any, target: Any, *, but: object | None = None) -> None:

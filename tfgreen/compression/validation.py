@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tfgreen.compression.plain_options import plain
 from tfgreen.errors import UnknownNameError, UsageError
 
 _PAIR = 2
@@ -68,6 +69,7 @@ class Metric:
 
 def check_max_drop(value: Any) -> None:
     """Refuse what is no distance."""
+    value = plain(value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not value >= 0:
         raise UsageError(

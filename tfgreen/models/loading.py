@@ -140,8 +140,15 @@ def flavour_of(model: object) -> Flavour:
             return "keras2"
     raise UnsupportedModelError(
         f"Received a {type(model).__module__}.{type(model).__qualname__}; expected a model of "
-        "Keras 3 or tf_keras, the path of one, or 'module:function'."
+        f"Keras 3 or tf_keras{_way_in(model)}."
     )
+
+
+def _way_in(model: object) -> str:
+    """What to do with something that stands for a model."""
+    if isinstance(model, str | Path):
+        return f": load it first, with tfgreen.load_model({str(model)!r})"
+    return "" if not callable(model) else ": call it, and hand over the model that it returns"
 
 
 def _load_file(source: ModelSource, path: Path, objects: dict[str, Any], allow_unsafe: bool) -> Any:
