@@ -23,7 +23,8 @@ from tfgreen.reference.requantization import (
     rule_for,
 )
 
-_LARGEST_FACTOR = 256.0
+LARGEST_FACTOR = 256.0
+"""From accumulators to quanta: here one step of the accumulator leaves the whole range."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,10 @@ def channel_factor(node: Node, filter_position: int, channels: int, fallback: Ru
     return Factor.of(effective, rule_for(node.rounding, fallback))
 
 
-def check_factor(node: Node, real: npt.ArrayLike) -> None:
-    """Refuse a factor so large that the kernels' shifts overflow: one step leaves the range."""
+def check_factor(node: Node, real: npt.ArrayLike, limit: float = LARGEST_FACTOR) -> None:
+    """Refuse a factor so large that the kernels' shifts overflow."""
     largest = float(np.max(real, initial=0.0))
-    node.expect(
-        largest < _LARGEST_FACTOR, f"has scales whose quotient is {largest:.3g}, out of all reason"
-    )
+    node.expect(largest < limit, f"has scales whose quotient is {largest:.3g}, out of all reason")
 
 
 def filter_zero_points(node: Node, position: int) -> Integers:

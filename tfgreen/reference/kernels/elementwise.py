@@ -25,6 +25,7 @@ _FLOATS: dict[str, Callable[..., np.ndarray]] = {
     "MAXIMUM": np.maximum,
 }
 _FLOAT32_ERROR = 2.0**-20
+_LARGEST_PRODUCT_FACTOR = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _addition(node: Node) -> _Formula:
         np.float32(node.scale(node.output())),
         node.zero_point(node.output()),
     )
-    check_factor(node, max(scales) / out_scale)
+    check_factor(node, max(scales) / out_scale, 1 << (left_shift - 1))
     twice = float(np.float32(2) * max(scales))
     factors = [Factor.of(float(scale) / twice, "double") for scale in scales]
     back = Factor.of(twice / float(np.float32(1 << left_shift) * out_scale), "double")
@@ -151,7 +152,7 @@ def _multiplication(node: Node) -> _Formula:
     zero_points = [node.zero_point(node.input(i)) for i in range(2)]
     out_zero_point = node.zero_point(node.output())
     effective = scales[0] * scales[1] / precision(node.scale(node.output()))
-    check_factor(node, effective)
+    check_factor(node, effective, _LARGEST_PRODUCT_FACTOR)
     factor = Factor.of(float(effective), rule_for(node.rounding))
     slope = np.float32(effective)
     offsets = [np.float32(zero_point) for zero_point in zero_points]
@@ -176,7 +177,7 @@ def _squared_difference(node: Node) -> _Formula:
     scales = [float(node.scale(node.input(i))) for i in range(2)]
     zero_points = [node.zero_point(node.input(i)) for i in range(2)]
     out_scale, out_zero_point = node.scale(node.output()), node.zero_point(node.output())
-    check_factor(node, max(scales) ** 2 / out_scale)
+    check_factor(node, max(scales) ** 2 / out_scale, _LARGEST_PRODUCT_FACTOR)
     twice = 2.0 * max(scales)
     factors = [Factor.of(scale / twice, "double") for scale in scales]
     back = Factor.of(twice * twice / ((1 << (2 * left_shift)) * out_scale), "double")
