@@ -67,6 +67,8 @@ def copy_weights(pairs: Iterable[tuple[Any, Any]]) -> None:
     for source, target in pairs:
         for ours, theirs in zip(source.weights, target.weights, strict=True):
             theirs.assign(ours.value)
+        if isinstance(target, keras.layers.Normalization) and target.built:
+            target.finalize_state()  # it computes with constants made of its weights
 
 
 class _Replacing:

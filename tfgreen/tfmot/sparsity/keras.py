@@ -65,6 +65,7 @@ def prune_low_magnitude(
         "sparsity_m_by_n": sparsity_m_by_n,
     }
     if isinstance(to_prune, list):
+        settings["pruning_policy"] = pruning_policy
         return [prune_low_magnitude(layer, **settings, **kwargs) for layer in to_prune]
     if is_model(to_prune):
         wrapped = _ORIGINAL.prune_low_magnitude(
