@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from tfgreen.errors import (
     UnsupportedModelError,
     UsageError,
 )
+from tfgreen.models.identification import identify
 from tfgreen.models.keras2 import is_model
 
 
@@ -67,11 +70,29 @@ def test_training_and_the_file_on_disk(tmp_path: Path) -> None:
     expected = trained.predict(x, verbose=0)
     # The steps of the weights follow the last update.
     assert np.abs(wrapped.predict(x, verbose=0) - expected).max() < 0.05
-    path = tmp_path / "trained.h5"
+    for path in (tmp_path / "trained.keras", tmp_path / "trained.h5"):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You are saving your model as an HDF5", UserWarning)
+            trained.save(path)
+        np.testing.assert_array_equal(tg.load_model(path).predict(x, verbose=0), expected)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_files_with_activations_of_keras_3_are_read_back_anywhere(
+    tmp_path: Path, suffix: str
+) -> None:
+    model = compiled("squeeze_excite")
+    x, _ = samples_of(model)
+    training = QuantizationAwareTraining()
+    trained = training.finalize(training.prepare(model, calibration=x))
+    assert "Keras3Activation" in {type(layer).__name__ for layer in trained.layers}
+    path = tmp_path / f"trained{suffix}"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are saving your model as an HDF5", UserWarning)
         trained.save(path)
-    np.testing.assert_array_equal(tg.load_model(path).predict(x, verbose=0), expected)
+    assert identify(path).unsafe == ()
+    loaded = tg.load_model(path)
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), trained.predict(x, verbose=0))
 
 
 def planted(clusters: int = 0) -> Any:
@@ -110,6 +131,21 @@ def test_zeros_and_clusters_survive_training(clusters: int) -> None:
     assert ("clusters" in measures) == bool(clusters)
 
 
+def test_what_training_undoes_is_told() -> None:
+    model = planted(clusters=6)
+    plain = QuantizationAwareTraining()
+    told = plain.report(plain.prepare(model)).notes
+    assert (
+        "Zeros are trained away in dense, dense_1, y: preserve_sparsity=True would keep them."
+        in told
+    )
+    assert any(
+        note.startswith("Shared values are trained apart in dense, dense_1, y") for note in told
+    )
+    keeping = QuantizationAwareTraining(preserve_sparsity=True, preserve_clusters=True)
+    assert not any("trained" in note for note in keeping.report(keeping.prepare(model)).notes)
+
+
 def test_weights_of_few_bits_by_layer() -> None:
     model = compiled("dense_norm")
     training = QuantizationAwareTraining(weight_bits={"y": 4})
@@ -133,12 +169,65 @@ def test_weights_of_few_bits_by_layer() -> None:
         ({"weight_steps": "tensor"}, "weight_steps received 'tensor'"),
         ({"freeze_batch_norm_after": 1.5}, "freeze_batch_norm_after received 1.5"),
         ({"calibrate": 1}, "calibrate received 1; expected True or False"),
+        ({"activation_bits": 8.0}, "activation_bits received 8.0; expected 8 or 16"),
         ({"skip": [3]}, "skip received 3 as a layer"),
+        ({"skip": None}, "skip received None as a layer"),
+        ({"only": ()}, r"only received \(\); expected one layer or more"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         QuantizationAwareTraining(**options)
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    given = QuantizationAwareTraining(
+        activation_bits=np.int64(16),  # type: ignore[arg-type]
+        weight_bits={"y": np.int64(4)},
+        freeze_batch_norm_after=np.float32(0.5),
+    )
+    expected = QuantizationAwareTraining(activation_bits=16, weight_bits={"y": 4})
+    assert given == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "way_out"),
+    [
+        ("a.keras", "load it first, with tfgreen.load_model('a.keras')"),
+        (compiled, "call it, and hand over the model that it returns"),
+        (None, "expected a model of Keras 3 or tf_keras."),
+    ],
+)
+@pytest.mark.parametrize(
+    "technique", [QuantizationAwareTraining(), tg.Pruning(sparsity=0.5), tg.Clustering()]
+)
+def test_what_is_no_model_is_refused(technique: Any, model: Any, way_out: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=re.escape(way_out)):
+        technique.prepare(model)
+
+
+@pytest.mark.parametrize(
+    ("steps_at_once", "options", "frozen"),
+    [
+        (1, {}, [False, False, True, True]),
+        (4, {}, [False, False, True, True]),
+        (1, {"initial_epoch": 2}, [False, True]),
+    ],
+)
+def test_normalization_stands_still_after_half_of_the_training(
+    steps_at_once: int, options: dict[str, Any], frozen: list[bool]
+) -> None:
+    model = compiled("ds_cnn")
+    x, y = samples_of(model)
+    model.compile(model.optimizer, model.loss, steps_per_execution=steps_at_once)
+    wrapped = QuantizationAwareTraining().prepare(model, calibration=x)
+    (norm, *_) = [one for one in wrapped.layers if type(one).__name__ == "BatchNormalization"]
+    seen: list[bool] = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(not norm.trainable)
+    )
+    wrapped.fit(x, y, batch_size=4, epochs=4, callbacks=[note], verbose=0, **options)
+    assert seen == frozen
 
 
 @pytest.mark.parametrize(("build", "message"), models_without_a_graph())

@@ -33,6 +33,7 @@ def old(class_name: str, **config: Any) -> dict[str, Any]:
         keras3("Dense", "keras.layers"),
         keras3("LayerOfTheFuture", "keras.layers"),
         keras3("Add", "keras.src.ops.numpy", "Add"),
+        keras3("RoundedWeights", "tfgreen.models.qat_layers", "tfgreen>RoundedWeights"),
         keras3("Functional", "keras.src.models.functional", "Functional"),
         keras3("Sequential", "keras"),
         keras3(
@@ -86,6 +87,11 @@ def test_what_keras_writes_itself_is_no_foreign_code(node: dict[str, Any]) -> No
         (keras3("Mine", None, "Mine"), "class", "Mine"),
         (keras3("Mine", None, "pack>Mine"), "class", "pack>Mine"),
         (keras3("Dense", None, "Dense"), "class", "Dense"),
+        (
+            keras3("RoundedWeights", "os", "tfgreen>RoundedWeights"),
+            "class",
+            "tfgreen>RoundedWeights",
+        ),
         (keras3("Popen", "subprocess"), "class", "Popen"),
         (keras3("get_file", "keras.utils"), "class", "get_file"),
         (keras3("Dense", "keras_of_somebody_else"), "class", "Dense"),

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal
 
+from tfgreen.compression.plain_options import as_tuple, make_plain
 from tfgreen.compression.quantization_options import check_options
 from tfgreen.compression.quantization_state import (
     QuantizationState,
@@ -81,13 +81,10 @@ class QuantizationAwareTraining:
     calibrate: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("skip", "only"):
-            value = getattr(self, name)
-            if value is not None:
-                is_several = isinstance(value, list | tuple | set)
-                object.__setattr__(self, name, tuple(value) if is_several else (value,))
-        if isinstance(self.weight_bits, Mapping):
-            object.__setattr__(self, "weight_bits", MappingProxyType(dict(self.weight_bits)))
+        make_plain(self)
+        object.__setattr__(self, "skip", as_tuple(self.skip))
+        if self.only is not None:
+            object.__setattr__(self, "only", as_tuple(self.only))
         check_options(self)
 
     def prepare(self, model: Any, calibration: Any | None = None) -> Any:
@@ -132,7 +129,7 @@ class QuantizationAwareTraining:
     def finalize(self, wrapped: Any) -> Any:
         """The model to export: tf_keras, with the trained steps in it.
 
-        A Keras 3 model cannot hold them. Save it as .h5.
+        A Keras 3 model cannot hold them. `tfgreen.load_model` reads what its `save` writes.
 
         Raises:
             UsageError: this technique did not prepare the model, or its ranges were never set.

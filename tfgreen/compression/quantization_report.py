@@ -54,7 +54,7 @@ def notes(
             "Weights of fewer than 8 bits have fewer values (15 for 4 bits); arithmetic is that of "
             "int8, and int8 profiles store them in 8 bits: only a packed file shrinks."
         )
-    return tuple(found)
+    return (*found, *state.notes)
 
 
 class _Reader:

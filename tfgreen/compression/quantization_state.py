@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfgreen.compression.copies import refuse_without_graph
+from tfgreen.compression.kernels import kernels_of
 from tfgreen.compression.quantization_plan import Plan, plan_rounding
 from tfgreen.compression.quantization_wrapping import MOST_BITS, WeightRounding, with_rounding
-from tfgreen.compression.selection import assigned, placed_layers, selected
+from tfgreen.compression.selection import PlacedLayer, assigned, placed_layers, selected
 from tfgreen.compression.technique import TechniqueReport, techniques_of
 from tfgreen.errors import UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import is_model, layers_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tfgreen.models.qat_rewrites import Rewritten
 
 _LAST = "Quantization-aware training comes last, and once."
+# Share of zeros from which on a kernel counts as pruned.
+_PRUNED_FROM = 0.2
 _WRAPPERS = ("PruneLowMagnitude", "ClusterWeights", "QuantizeWrapper", "QuantizeLayer", "Rounded")
 
 
@@ -33,6 +36,7 @@ class QuantizationState:
     left_out: paths that were not to be rounded, with the reason.
     steps_before: steps of training that the optimizer had behind it at the start.
     source: "calibration data" or "the first samples of fit"; "" while ranges are not set.
+    notes: what the report has to say besides, known when the model was prepared.
     """
 
     rewritten: Rewritten
@@ -107,7 +111,9 @@ def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, Qua
     wrapped = with_rounding(rewritten.model, plan, weights, technique.activation_bits)
     compile_as(wrapped, copy)
     kinds = {layer.path: layer.kind for layer in placed}
-    return wrapped, QuantizationState(rewritten, plan, kinds, left_out, _steps(wrapped))
+    state = QuantizationState(rewritten, plan, kinds, left_out, _steps(wrapped))
+    state.notes += _notes_of_loss(technique, [one for one in placed if one.path not in left_out])
+    return wrapped, state
 
 
 def refuse_to_lose(technique: QuantizationAwareTraining, model: Any) -> None:
@@ -123,6 +129,23 @@ def refuse_to_lose(technique: QuantizationAwareTraining, model: Any) -> None:
                 f"undo. Give QuantizationAwareTraining {option}=True, or prepare the model as it "
                 "was before."
             )
+
+
+def _notes_of_loss(
+    technique: QuantizationAwareTraining, placed: Sequence[PlacedLayer]
+) -> Iterator[str]:
+    """What of earlier pruning and clustering, finalized before, this training may undo."""
+    from tfgreen.models.qat_clusters import cluster_count
+
+    kernels = [(one.path, kernel.values()) for one in placed for kernel in kernels_of(one.layer)]
+    pruned = [path for path, values in kernels if np.mean(values == 0) >= _PRUNED_FROM]
+    if pruned and not technique.preserve_sparsity:
+        names = ", ".join(dict.fromkeys(pruned))
+        yield f"Zeros are trained away in {names}: preserve_sparsity=True would keep them."
+    clustered = [path for path, values in kernels if cluster_count(values) is not None]
+    if clustered and not technique.preserve_clusters:
+        names = ", ".join(dict.fromkeys(clustered))
+        yield f"Shared values are trained apart in {names}: preserve_clusters=True would keep them."
 
 
 def report_of(

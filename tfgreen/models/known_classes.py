@@ -98,10 +98,11 @@ MODEL_OPTIMIZATION = words(
 QUANTIZATION_AWARE = words(
     """
     tfgreen>BatchMatMul tfgreen>CausalMask tfgreen>ChannelWeightsQuantizer
-    tfgreen>FixedRangeQuantizer tfgreen>RoundedActivation tfgreen>RoundedWeights
-    tfgreen>WeightsConfig
+    tfgreen>FixedRangeQuantizer tfgreen>Keras3Activation tfgreen>RoundedActivation
+    tfgreen>RoundedWeights tfgreen>WeightsConfig
     """
 )
+OWN_PACKAGE, QUANTIZATION_AWARE_MODULE = "tfgreen", "tfgreen.models.qat_layers"
 
 CLASSES = LAYERS | MODELS | PARTS | VALUES | MODEL_OPTIMIZATION | QUANTIZATION_AWARE
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from tfgreen.models.keras2 import model_optimization, tf_keras
+from tfgreen.models.known_classes import ACTIVATIONS
 
 _keras: Any = tf_keras()
 _quantization: Any = model_optimization().quantization.keras
@@ -187,6 +188,21 @@ class RoundedWeights(_quantization.QuantizeWrapperV2):
         """What the layer itself makes of it."""
         return self.layer.compute_mask(inputs, mask)
 
+    def save_own_variables(self, store: Any) -> None:
+        """For .keras files: each variable once. TF-MOT's wrapper lists the kernel once or twice."""
+        for index, variable in enumerate(self.weights):
+            store[str(index)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """What `save_own_variables` saved."""
+        if len(store) != len(self.weights):
+            raise ValueError(
+                f"Layer '{self.name}' has {len(self.weights)} variables, and {len(store)} are "
+                "stored: the file is of another model."
+            )
+        for index, variable in enumerate(self.weights):
+            variable.assign(store[str(index)])
+
     @property
     def ranges(self) -> dict[str, Any]:
         """The variables of the output's range by name, min_var and max_var; empty without one."""
@@ -241,6 +257,32 @@ class RoundedActivation(_keras.layers.Layer):
         with _quantization.quantize_scope():
             quantizer = _deserialized(config["quantizer"])
         return cls(**{**config, "quantizer": quantizer})
+
+
+@_registered
+class Keras3Activation(_keras.layers.Layer):
+    """An activation of Keras 3 that tf_keras does not have, such as hard_silu, by its name."""
+
+    def __init__(self, function: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if function not in ACTIVATIONS:
+            raise ValueError(f"'{function}' is no activation of Keras.")
+        self.function = function
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        """The activated tensor."""
+        import keras
+
+        return getattr(keras.activations, self.function)(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the layer again."""
+        return {**super().get_config(), "function": self.function}
 
 
 @_registered

@@ -208,9 +208,14 @@ def _is_mathematical(symbol: str) -> bool:
 
 def _is_known_class(node: Mapping[str, Any], name: str) -> bool:
     registered = node.get("registered_name")
-    if isinstance(registered, str) and ">" in registered:
-        return False
     module = node.get("module")
+    if isinstance(registered, str) and ">" in registered:
+        is_own = registered == f"{known_classes.OWN_PACKAGE}>{name}"
+        return (
+            is_own
+            and module == known_classes.QUANTIZATION_AWARE_MODULE
+            and registered in known_classes.QUANTIZATION_AWARE
+        )
     if module is None or module == "builtins":
         return "module" not in node and _is_listed(name)
     module = str(module)

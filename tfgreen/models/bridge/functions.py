@@ -98,6 +98,7 @@ def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         return function(*args, **kwargs)
 
     run.__name__ = run.__qualname__ = name
+    run.of_keras3 = function  # type: ignore[attr-defined]
     registered: Callable[..., Any] = tf_keras().saving.register_keras_serializable(
         package="tfgreen", name=name
     )(run)
