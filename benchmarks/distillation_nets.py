@@ -1,4 +1,4 @@
-"""The keyword DS-CNN of any width, ending in logits: teachers and students of the tables."""
+"""Keyword networks of any width, ending in logits: teachers and students of the tables."""
 
 from __future__ import annotations
 
@@ -27,3 +27,18 @@ def keyword_net(width: int, class_count: int = 12) -> Any:
     pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
     outputs = layers.Dense(class_count, name="word")(layers.Dropout(0.2)(pooled))
     return Model(inputs, outputs, name=f"keyword_net_{width}")
+
+
+def plain_net(width: int, class_count: int = 12) -> Any:
+    """An untrained network of 3 x 3 convolutions with the same input and output.
+
+    Its time goes into multiplications, where that of a DS-CNN goes into moving memory as well.
+    """
+    from keras import Model, layers
+
+    inputs = layers.Input((49, 10, 1), name="mfcc")
+    features = layers.Conv2D(width, (10, 4), strides=2, padding="same", activation="relu")(inputs)
+    for _ in range(4):
+        features = layers.Conv2D(width, 3, padding="same", activation="relu")(features)
+    pooled = layers.GlobalAveragePooling2D()(features)
+    return Model(inputs, layers.Dense(class_count, name="word")(pooled), name=f"plain_{width}")
