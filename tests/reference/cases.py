@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.reference.single_op import Case, TensorSpec, case, constant
+from tests.reference.single_op import (
+    Case,
+    TensorSpec,
+    build,
+    case,
+    constant,
+    random_inputs,
+)
 from tfgreen.flatbuffer.schema import load_schema
 
 SCALES = st.floats(1e-4, 0.5).map(lambda scale: float(np.float32(scale)))
@@ -340,3 +347,45 @@ def matrix_products(draw: Draw) -> Case:
     out = TensorSpec((*outer, rows, columns), dtype, float(out_scale), zero_points[2])
     options = load_schema().BatchMatMulOptionsT(adjX=turned[0], adjY=turned[1])
     return case("BATCH_MATMUL", specs, [out], options, draw(SEEDS))
+
+
+@st.composite
+def recurrences(draw: Draw) -> Case:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM as Keras' layer becomes it."""
+    schema, rng = load_schema(), np.random.default_rng(draw(SEEDS))
+    steps, depth, cells = draw(st.integers(1, 6)), draw(st.integers(1, 8)), draw(st.integers(1, 8))
+    scale, zero_point = draw(st.floats(0.005, 0.05)), draw(ZERO_POINTS)
+    state_scale, state_zero_point = draw(st.floats(0.003, 0.01)), draw(st.integers(-20, 20))
+    weight_scales = rng.uniform(1e-3, 2e-2, 8).astype(np.float32)
+
+    def weights(index: int, columns: int) -> TensorSpec:
+        values = rng.integers(-127, 127, (cells, columns), endpoint=True).astype(np.int8)
+        return TensorSpec(values.shape, "int8", float(weight_scales[index]), data=values)
+
+    biases = [
+        TensorSpec(
+            (cells,), "int32", float(scale * weight_scales[i]),
+            data=rng.integers(-9000, 9000, cells).astype(np.int32),
+        )
+        for i in range(4)
+    ]  # fmt: skip
+    cell_scale = 2.0 ** -draw(st.integers(10, 15))
+    inputs = [
+        TensorSpec((1, steps, depth), "int8", scale, zero_point),
+        *(weights(i, depth) for i in range(4)),
+        *(weights(4 + i, cells) for i in range(4)),
+        *[None] * 3,
+        *biases,
+        *[None] * 2,
+        TensorSpec((1, cells), "int8", state_scale, state_zero_point, is_variable=True),
+        TensorSpec((1, cells), "int16", cell_scale, is_variable=True),
+        *[None] * 4,
+    ]
+    out = TensorSpec((1, steps, cells), "int8", state_scale, state_zero_point)
+    options = schema.UnidirectionalSequenceLSTMOptionsT(
+        fusedActivationFunction=4, cellClip=draw(st.sampled_from([0.0, 1.0, 10.0]))
+    )
+    hidden = TensorSpec((0,), "int8", state_scale, state_zero_point)
+    intermediates = [*[TensorSpec((0,), "float32")] * 4, hidden]
+    content = build("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [out], options, 1, intermediates)
+    return Case(content, random_inputs(content, draw(SEEDS)), f"LSTM {inputs} {vars(options)}")

@@ -40,6 +40,7 @@ OTHERS: Mapping[str, st.SearchStrategy[Case]] = {
     "RESIZE_NEAREST_NEIGHBOR": cases.resizings("RESIZE_NEAREST_NEIGHBOR"),
     **{name: shape_cases.moves(name) for name in shape_cases.MOVES},
     "PRELU": cases.prelus(),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": cases.recurrences(),
     "QUANTIZE, DEQUANTIZE": cases.quantizations(),
 }
 FAMILIES = {**CONVOLUTIONS, **OTHERS}

@@ -26,6 +26,7 @@ class TensorSpec:
     scale: float | Sequence[float] | None = None
     zero_point: int = 0
     axis: int = 0
+    is_variable: bool = False
     data: np.ndarray | None = None
 
 
@@ -50,12 +51,13 @@ def build(
     outputs: Sequence[TensorSpec],
     options: Any = None,
     version: int = 1,
+    intermediates: Sequence[TensorSpec] = (),
 ) -> bytes:
     """The file of one op."""
     schema = load_schema()
     code = getattr(schema.BuiltinOperator, name)
     buffers, tensors = [schema.BufferT()], []
-    specs = [*inputs, *outputs]
+    specs = [*inputs, *outputs, *intermediates]
     for number, spec in enumerate(specs):
         if spec is None:
             continue
@@ -68,23 +70,32 @@ def build(
                 shape=list(spec.shape),
                 type=getattr(schema.TensorType, spec.dtype.upper()),
                 buffer=buffer,
+                isVariable=spec.is_variable,
                 name=f"t{number}".encode(),
                 quantization=_quantization(spec),
             )
         )
     numbers = iter(range(len(tensors)))
     indices = [-1 if spec is None else next(numbers) for spec in specs]
+    end = len(inputs) + len(outputs)
     op = schema.OperatorT(
-        opcodeIndex=0, inputs=indices[: len(inputs)], outputs=indices[len(inputs) :]
+        opcodeIndex=0,
+        inputs=indices[: len(inputs)],
+        outputs=indices[len(inputs) : end],
+        intermediates=indices[end:] or None,
     )
     if options is not None:
         op.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
         op.builtinOptions = options
-    given = [i for i, spec in zip(indices, inputs, strict=False) if spec and spec.data is None]
+    given = [
+        index
+        for index, spec in zip(indices, inputs, strict=False)
+        if spec and spec.data is None and not spec.is_variable
+    ]
     graph = schema.SubGraphT(
         tensors=tensors,
         inputs=list(dict.fromkeys(given)),
-        outputs=indices[len(inputs) :],
+        outputs=indices[len(inputs) : end],
         operators=[op],
         name=b"main",
     )

@@ -27,7 +27,7 @@ from tfgreen.reference.arithmetic import (
 
 _EXP_OF_MINUS_EIGHTH = 1895147668
 _THIRD = 715827883
-_FACTORS = (  # exp(-2**k) for k = -2 ... 4, without integer bits
+FACTORS = (  # exp(-2**k) for k = -2 ... 4, without integer bits
     (-2, 1672461947), (-1, 1302514674), (0, 790015084), (1, 290630308), (2, 39332535),
     (3, 720401), (4, 242),
 )  # fmt: skip
@@ -55,7 +55,7 @@ def exp_of_negative(raw: Integers, integer_bits: int) -> Integers:
     remainder = (raw & (quarter - 1)) - quarter
     result = _exp_of_quarter(as_int32(remainder << integer_bits))
     rest = remainder - raw
-    for exponent, factor in _FACTORS:
+    for exponent, factor in FACTORS:
         if integer_bits > exponent:
             bit = np.int64(1) << (fractional_bits + exponent)
             result = np.where(rest & bit, high_multiply(result, factor), result)

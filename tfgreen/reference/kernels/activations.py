@@ -27,6 +27,52 @@ _RELU_LIMITS: dict[str, tuple[float, float]] = {
 }
 _INTEGER_BITS = 4
 _INT16_MAX = (1 << 15) - 1
+_KNOTS_ONE_ABOVE = (
+    4,
+    8,
+    12,
+    14,
+    15,
+    16,
+    17,
+    19,
+    20,
+    21,
+    22,
+    25,
+    27,
+    28,
+    29,
+    30,
+    31,
+    33,
+    34,
+    35,
+    37,
+    39,
+    40,
+    41,
+    43,
+    44,
+    45,
+    46,
+    49,
+    50,
+    54,
+    62,
+    63,
+    64,
+    66,
+    82,
+    86,
+    93,
+    100,
+    103,
+    112,
+    116,
+    135,
+    255,
+)
 
 
 def relu(node: Node) -> Run:
@@ -161,33 +207,40 @@ def _interpolated(node: Node, doubling: int) -> Run:
     """LOGISTIC (1) and TANH (2) of 16 bits: a table of 256 sigmoids, linearly interpolated.
 
     Source: TFLite, `kernels/internal/reference/integer_ops/logistic.h` and `tanh.h`; the table
-    holds `sigmoid(k * 10.7 / 256)` with 16 bits.
+    is `sigmoid_table_uint16` in `kernels/internal/common.h`.
     """
     multiplier, shift = _int16_multiplier(node)
+    return by_table(node, lambda values: sigmoid_16(values, multiplier, shift, doubling))
+
+
+def _sigmoid_knots() -> Integers:
+    """`sigmoid(k / 24)` with 16 bits, at some knots one more than rounding gives, as in TFLite."""
     knots = np.arange(256)
     table = np.minimum(round_half_away(65536 / (1 + np.exp(-knots / 24.0))), 65535)
-    table = table.astype(np.int64)
+    table[list(_KNOTS_ONE_ABOVE)] += 1
+    return table.astype(np.int64)
 
-    def stored(values: Integers) -> Integers:
-        x = (values * multiplier + ((1 << shift) >> 1)) >> shift
-        size, step = np.abs(x), 9 - (doubling - 1)
-        knot = np.minimum(size >> step, 254)
-        fraction = size & ((1 << step) - 1)
-        result = (table[knot] << step) + fraction * (table[knot + 1] - table[knot])
-        saturated = size >> step >= 255
-        if doubling == 1:
-            result = np.where(saturated, _INT16_MAX << 10, result)
-            result = np.where(x >= 0, result + (1 << 9), (1 << 25) - result + (1 << 9) - 1)
-            return result >> 10
-        result = np.where(saturated, 0xFFFF << 8, result)
-        result = np.where(
-            x >= 0,
-            result - (1 << 23) + (1 << 7),
-            -result + (1 << 23) + (1 << 7) - 1,
-        )
-        return result >> 8
 
-    return by_table(node, stored)
+def sigmoid_16(values: Integers, multiplier: int, shift: int, doubling: int) -> Integers:
+    """The 16-bit LOGISTIC (`doubling` 1) or TANH (2) of `values * multiplier / 2**shift`."""
+    table = _sigmoid_knots()
+    x = (values * multiplier + ((1 << shift) >> 1)) >> shift
+    size, step = np.abs(x), 9 - (doubling - 1)
+    knot = np.minimum(size >> step, 254)
+    fraction = size & ((1 << step) - 1)
+    result = (table[knot] << step) + fraction * (table[knot + 1] - table[knot])
+    saturated = size >> step >= 255
+    if doubling == 1:
+        result = np.where(saturated, _INT16_MAX << 10, result)
+        result = np.where(x >= 0, result + (1 << 9), (1 << 25) - result + (1 << 9) - 1)
+        return result >> 10
+    result = np.where(saturated, 0xFFFF << 8, result)
+    result = np.where(
+        x >= 0,
+        result - (1 << 23) + (1 << 7),
+        -result + (1 << 23) + (1 << 7) - 1,
+    )
+    return result >> 8
 
 
 def _int16_multiplier(node: Node) -> tuple[int, int]:

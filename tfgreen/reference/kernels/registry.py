@@ -13,6 +13,7 @@ from tfgreen.reference.kernels import (
     fully_connected,
     functions,
     pooling,
+    recurrent,
     reductions,
     resizing,
     shapes,
@@ -83,6 +84,7 @@ KERNELS: Mapping[str, Callable[[Node], Run]] = {
     "TILE": shapes.tile,
     "TRANSPOSE": shapes.transpose,
     "TRANSPOSE_CONV": transposed.transposed_convolution,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.lstm,
     "UNPACK": shapes.unpack,
 }
 """Op name to the function that checks an op of that name and makes it ready to run."""
