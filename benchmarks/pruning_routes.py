@@ -138,7 +138,7 @@ def run_trial(name: str, sparsity: float, seed: int, test: str | None) -> None:
     began = time.perf_counter()
     pruned = compress(model, sparsity, seed)
     seconds = time.perf_counter() - began
-    content = exported(pruned, load_keywords(), PROFILE).content
+    content = exported(pruned, load_keywords(), PROFILE, encoding="dense").content
     trial = Trial(
         file_bytes=len(content),
         gzip_bytes=gzip_bytes(content),
