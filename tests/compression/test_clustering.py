@@ -245,7 +245,7 @@ def test_layers_and_skip() -> None:
 def test_every_layer_that_is_left_alone_is_told_with_the_reason() -> None:
     model = classifier(
         LAYERS.TimeDistributed(LAYERS.Dense(4), name="steps"),
-        LAYERS.Reshape((STEPS, 2, 2)),
+        LAYERS.Reshape((STEPS, 2, 2), name="reshape"),
         LAYERS.DepthwiseConv2D(2, name="depthwise"),
         LAYERS.SeparableConv2D(6, 1, name="separable"),
         LAYERS.BatchNormalization(name="norm"),
