@@ -138,12 +138,11 @@ def test_a_node_that_loading_runs_is_found(tf: Any, tmp_path: Path) -> None:
 def test_the_savers_function_called_from_elsewhere_is_found(
     tf: Any, saved: Callable[[Callable[[Any], Any]], Path], way: str
 ) -> None:
-    from tensorflow.core.protobuf import saved_model_pb2
+    from tfgreen.models.saved_graph import functions_of, read_graph, write_graph
 
     path = saved(lambda x: x)
-    file = path / "saved_model.pb"
-    content = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    functions = {f.signature.name: f for f in content.meta_graphs[0].graph_def.library.function}
+    content = read_graph(path)
+    functions = {f.signature.name: f for f in functions_of(content)}
     (saver,) = (name for name in functions if "save" in name)
     (own,) = (f for name, f in functions.items() if "inference_function" in name)
     if way == "by the op's name":
@@ -152,7 +151,7 @@ def test_the_savers_function_called_from_elsewhere_is_found(
         called = own.node_def.add(name="called", op="PartitionedCall").attr["f"].func
         (called.name,) = (name for name in functions if "restore" in name)
         called.attr["then"].func.name = saver
-    file.write_bytes(content.SerializeToString())
+    write_graph(content, path)
     assert [code.name for code in read_saved_model(path).foreign] == ["SaveV2 outside the saver"]
 
 

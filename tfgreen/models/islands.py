@@ -23,12 +23,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.models.saved_model import GRAPH
+from tfgreen.models.saved_graph import Function, functions_of, read_graph, write_graph
 
-Function = Any  # a FunctionDef of tensorflow/core/framework/function.proto
 Node = Any  # a NodeDef of tensorflow/core/framework/node_def.proto
 
 _SPLITS = ("Split", "SplitV")
@@ -42,7 +40,7 @@ _LARGEST_FUSED_RANK = 4
 
 def may_leave_islands(folder: Path) -> bool:
     """Whether a SavedModel's graph holds an op that may be left as an island."""
-    return any(True for function in _functions(_read(folder)) for _ in _candidates(function))
+    return any(True for function in functions_of(read_graph(folder)) for _ in _candidates(function))
 
 
 def islands_of(float_content: bytes) -> tuple[str, ...]:
@@ -59,22 +57,14 @@ def islands_of(float_content: bytes) -> tuple[str, ...]:
 
 def rewrite_graph(folder: Path, islands: Collection[str]) -> tuple[str, ...]:
     """Rewrite the ops that make these tensors in a SavedModel; tells what changed, in words."""
-    saved = _read(folder)
+    saved = read_graph(folder)
     done: dict[str, None] = {}
-    for function in _functions(saved):
+    for function in functions_of(saved):
         nodes = [node for node in _candidates(function) if _is_named(node.name, islands)]
         done.update(dict.fromkeys(_rewrite(nodes, function)))
     if done:
-        (folder / GRAPH).write_bytes(saved.SerializeToString(deterministic=True))
+        write_graph(saved, folder)
     return tuple(done)
-
-
-def _read(folder: Path) -> saved_model_pb2.SavedModel:
-    return saved_model_pb2.SavedModel.FromString((folder / GRAPH).read_bytes())
-
-
-def _functions(saved: saved_model_pb2.SavedModel) -> list[Function]:
-    return [f for graph in saved.meta_graphs for f in graph.graph_def.library.function]
 
 
 def _candidates(function: Function) -> Iterator[Node]:

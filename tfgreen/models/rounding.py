@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tensorflow.core.framework import types_pb2
-from tensorflow.core.protobuf import saved_model_pb2
 
-from tfgreen.models.saved_model import GRAPH
+from tfgreen.models.saved_graph import Function, functions_of, read_graph, write_graph
 
 _ROUNDINGS = frozenset(
     {
@@ -29,25 +27,25 @@ def rounds(folder: Path) -> bool:
     """Whether a SavedModel's graph carries the ranges that quantization-aware training found."""
     return any(
         node.op in _ROUNDINGS
-        for function in _functions(_read(folder))
+        for function in functions_of(read_graph(folder))
         for node in function.node_def
     )
 
 
 def remove_rounding(folder: Path) -> None:
     """Let every rounding in a SavedModel's graph pass its input on, in place."""
-    saved = _read(folder)
-    for function in _functions(saved):
+    saved = read_graph(folder)
+    for function in functions_of(saved):
         renamed = {f"{name}:outputs:0": f"{name}:output:0" for name in _pass_on(function)}
         for node in function.node_def:
             for index, source in enumerate(node.input):
                 node.input[index] = renamed.get(source, source)
         for key, source in function.ret.items():
             function.ret[key] = renamed.get(source, source)
-    (folder / GRAPH).write_bytes(saved.SerializeToString(deterministic=True))
+    write_graph(saved, folder)
 
 
-def _pass_on(function: Any) -> Iterator[str]:
+def _pass_on(function: Function) -> Iterator[str]:
     for node in function.node_def:
         if node.op not in _ROUNDINGS:
             continue
@@ -60,11 +58,3 @@ def _pass_on(function: Any) -> Iterator[str]:
             node.attr.pop(attribute, None)
         node.attr["T"].type = types_pb2.DT_FLOAT
         yield node.name
-
-
-def _read(folder: Path) -> saved_model_pb2.SavedModel:
-    return saved_model_pb2.SavedModel.FromString((folder / GRAPH).read_bytes())
-
-
-def _functions(saved: saved_model_pb2.SavedModel) -> list[Any]:
-    return [f for graph in saved.meta_graphs for f in graph.graph_def.library.function]
