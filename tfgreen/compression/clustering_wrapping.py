@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,18 @@ import numpy as np
 from tfgreen.compression.clustering_plan import LayerPlan, plan_of
 from tfgreen.compression.clustering_wrapper import cluster_layer, clusterable_weights
 from tfgreen.compression.technique import LayerDecision
-from tfgreen.errors import UnsupportedModelError, UsageError
-from tfgreen.models.keras2 import is_model, layers_of, tf_keras
+from tfgreen.compression.wrapping import refuse_other_outputs, refuse_wrapped, with_layers
+from tfgreen.models.keras2 import layers_of
 
 if TYPE_CHECKING:
     from tfgreen.compression.clustering import Clustering
 
 _TOLERANCE = 1e-5
 _TOLERANCE_IN_16_BITS = 2e-2
-_WRAPPERS = ("PruneLowMagnitude", "ClusterWeights", "QuantizeWrapper", "QuantizeLayer")
+_ORDER = (
+    "Clustering comes after pruning and before quantization: finalize the model first, or cluster "
+    "the model that was not prepared."
+)
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,20 @@ def wrapped_copy(technique: Clustering, model: Any) -> tuple[Any, ClusteringStat
     """
     from tfgreen.models.bridge import compile_as, to_keras2
 
-    _refuse_wrapped(model)
+    refuse_wrapped(model, _ORDER)
     copy = to_keras2(model)
     plans, skipped = plan_of(technique, copy)
     layers = {id(plan.placed.layer): _wrapped_layer(technique, plan) for plan in plans}
-    wrapped = _cloned(
+    wrapped = with_layers(
         copy, lambda layer: layers[id(layer)].wrapper if id(layer) in layers else layer
     )
     compile_as(wrapped, copy)
     state = ClusteringState(tuple(layers.values()), skipped)
-    _refuse_other_outputs(_stripped(wrapped, state), wrapped)
+    # Wrapped, it computes what it does with the same clustered weights and no wrapper.
+    stripped = _stripped(wrapped, state)
+    is_mixed = any(layer.compute_dtype != layer.variable_dtype for layer in layers_of(stripped))
+    tolerance = _TOLERANCE_IN_16_BITS if is_mixed else _TOLERANCE
+    refuse_other_outputs(stripped, wrapped, "clustering", tolerance)
     return wrapped, state
 
 
@@ -112,63 +118,10 @@ def _stripped(wrapped: Any, state: ClusteringState) -> Any:
                 return fresh.setdefault(id(layer), type(inner).from_config(inner.get_config()))
         return layer
 
-    stripped = _cloned(wrapped, unwrapped_layer)
+    stripped = with_layers(wrapped, unwrapped_layer)
     for clustered in state.layers:
         for variable, value in zip(
             fresh[id(clustered.wrapper)].weights, clustered.values(), strict=True
         ):
             variable.assign(value)
     return stripped
-
-
-def _cloned(model: Any, clone_function: Any) -> Any:
-    """The same graph with other layers, in nested models too; outputs keep their names."""
-
-    def clone(layer: Any) -> Any:
-        is_nested = isinstance(layer, tf_keras().Model) and getattr(
-            layer, "_is_graph_network", False
-        )
-        return _cloned(layer, clone_function) if is_nested else clone_function(layer)
-
-    made = tf_keras().models.clone_model(model, clone_function=clone)
-    if getattr(model, "output_names", None):
-        made.output_names = list(model.output_names)
-    return made
-
-
-def _refuse_wrapped(model: Any) -> None:
-    if not is_model(model):
-        return
-    for layer in layers_of(model):
-        if type(layer).__name__.startswith(_WRAPPERS):
-            raise UsageError(
-                f"Layer '{layer.name}' of '{model.name}' is a {type(layer).__name__} already. "
-                "Clustering comes after pruning and before quantization: finalize the model "
-                "first, or cluster the model that was not prepared."
-            )
-
-
-def _refuse_other_outputs(stripped: Any, wrapped: Any) -> None:
-    """Wrapped, a model computes what it does with the same clustered weights and no wrapper."""
-    from tfgreen.models.bridge.comparison import relative_difference
-    from tfgreen.models.bridge.random_input import random_inputs
-
-    inputs = random_inputs(stripped)
-    is_mixed = any(layer.compute_dtype != layer.variable_dtype for layer in layers_of(stripped))
-    tolerance = _TOLERANCE_IN_16_BITS if is_mixed else _TOLERANCE
-    pairs = zip(_outputs(stripped, inputs), _outputs(wrapped, inputs), strict=True)
-    for name, (mine, other) in zip(stripped.output_names, pairs, strict=True):
-        difference = relative_difference(mine, other)
-        if difference > tolerance:
-            raise UnsupportedModelError(
-                f"Output '{name}' of '{stripped.name}' changes when its layers are wrapped for "
-                f"clustering: by {difference:.2g} of its largest value on random input, and at "
-                f"most {tolerance:g} is accepted. Name layers that the wrapper does not fit in "
-                "skip."
-            )
-
-
-def _outputs(model: Any, inputs: Any) -> Iterator[np.ndarray]:
-    import tensorflow as tf
-
-    return (np.asarray(output) for output in tf.nest.flatten(model(inputs, training=False)))

@@ -14,8 +14,8 @@ from tfgreen.compression.quantization_plan import Plan, plan_rounding
 from tfgreen.compression.quantization_wrapping import MOST_BITS, WeightRounding, with_rounding
 from tfgreen.compression.selection import PlacedLayer, assigned, placed_layers, selected
 from tfgreen.compression.technique import TechniqueReport, techniques_of
+from tfgreen.compression.wrapping import refuse_wrapped
 from tfgreen.errors import UnsupportedModelError, UsageError
-from tfgreen.models.keras2 import is_model, layers_of
 from tfgreen.models.keras2_graph import Graph
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _LAST = "Quantization-aware training comes last, and once."
 # Share of zeros from which on a kernel counts as pruned.
 _PRUNED_FROM = 0.2
-_WRAPPERS = ("PruneLowMagnitude", "ClusterWeights", "QuantizeWrapper", "QuantizeLayer", "Rounded")
+_ORDER = (
+    f"{_LAST} Take the wrapper off first, and keep what it did with preserve_sparsity or "
+    "preserve_clusters."
+)
 
 
 @dataclass
@@ -90,7 +93,7 @@ def prepared(technique: QuantizationAwareTraining, model: Any) -> tuple[Any, Qua
     from tfgreen.models.qat_rewrites import rewrite
 
     refuse_without_graph(model)
-    _refuse_wrapped(model)
+    refuse_wrapped(model, _ORDER)
     copy = to_keras2(model)
     placed = placed_layers(copy)
     left_out = _left_out(technique, placed)
@@ -189,15 +192,3 @@ def _left_out(technique: QuantizationAwareTraining, placed: Any) -> dict[str, st
         skipped |= {p.path: "not named in only" for p in placed if p.path not in kept}
     after = "quantized after training, from data"
     return {path: f"{reason}: {after}" for path, reason in skipped.items()}
-
-
-def _refuse_wrapped(model: Any) -> None:
-    if not is_model(model):
-        return
-    for layer in layers_of(model):
-        if type(layer).__name__.startswith(_WRAPPERS):
-            raise UsageError(
-                f"Layer '{layer.name}' of '{model.name}' is a {type(layer).__name__} already. "
-                f"{_LAST} Take the wrapper off first, and keep what it did with preserve_sparsity "
-                "or preserve_clusters."
-            )
