@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from tfgreen.errors import UnsupportedModelError
-from tfgreen.models.bridge.nodes import functional_of, own_arguments, run
+from tfgreen.models.bridge.nodes import functional_of
+from tfgreen.models.bridge.rebuilding import lambda_again, rebuilt
 
 Replace = Callable[[Any], Any]
 
@@ -21,7 +22,30 @@ def with_layers(model: Any, replace: Replace) -> Any:
     Raises:
         UnsupportedModelError: the model has no graph: it is subclassed or was never built.
     """
-    return _Replacing(replace).model(model)
+
+    def replacement(operation: Any) -> Any | None:
+        is_nested = isinstance(operation, keras.Model) and functional_of(operation) is not None
+        is_layer = isinstance(operation, keras.layers.Layer)
+        return replace(operation) if is_layer and not is_nested else None
+
+    return rebuilt(model, replacement)
+
+
+def without_wrappers(model: Any, wrapper: Any) -> tuple[Any, list[tuple[Any, Any]]]:
+    """The model without its wrappers, and each inner layer with the new one that has its weights.
+
+    It is not compiled.
+    """
+    pairs: list[tuple[Any, Any]] = []
+
+    def unwrapped(layer: Any) -> Any:
+        inner = layer.layer if isinstance(layer, wrapper) else layer
+        pairs.append((inner, fresh_layer(inner)))
+        return pairs[-1][1]
+
+    stripped = with_layers(model, unwrapped)
+    copy_weights(pairs)
+    return stripped, pairs
 
 
 def is_keras3(candidate: Any) -> bool:
@@ -41,15 +65,7 @@ def require_tensorflow() -> None:
 def fresh_layer(layer: Any) -> Any:
     """A new layer of the same configuration, with new weights once it is built."""
     if isinstance(layer, keras.layers.Lambda):
-        # By its function: a config is not trusted with code.
-        return keras.layers.Lambda(
-            layer.function,
-            output_shape=layer._output_shape,
-            mask=layer.mask,
-            arguments=layer.arguments,
-            name=layer.name,
-            dtype=layer.dtype_policy,
-        )
+        return lambda_again(layer)
     return type(layer).from_config(layer.get_config())
 
 
@@ -69,43 +85,3 @@ def copy_weights(pairs: Iterable[tuple[Any, Any]]) -> None:
             theirs.assign(ours.value)
         if isinstance(target, keras.layers.Normalization) and target.built:
             target.finalize_state()  # it computes with constants made of its weights
-
-
-class _Replacing:
-    def __init__(self, replace: Replace) -> None:
-        self._replace = replace
-        self._made: dict[int, Any] = {}
-
-    def model(self, model: Any) -> Any:
-        functional = functional_of(model)
-        if functional is None:
-            raise UnsupportedModelError(
-                f"'{model.name}' ({type(model).__name__}) has no graph: it is subclassed or was "
-                "never built. Write it with the functional API, or give a Sequential model an "
-                "Input first."
-            )
-        if isinstance(model, keras.Sequential):
-            layers = [self._again(layer) for layer in model.layers]
-            return keras.Sequential([_input(functional.inputs[0]), *layers], name=model.name)
-        inputs = keras.tree.map_structure(_input, functional._inputs_struct)
-        outputs = run(functional, keras.tree.flatten(inputs), self._call, own_arguments)
-        made = keras.Model(inputs, outputs, name=model.name)
-        # By them `fit` finds the labels and losses of each output.
-        made.output_names = list(model.output_names)
-        return made
-
-    def _call(self, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        operation = node.operation
-        is_layer = isinstance(operation, keras.layers.Layer)
-        return (self._again(operation) if is_layer else operation)(*args, **kwargs)
-
-    def _again(self, layer: Any) -> Any:
-        if id(layer) not in self._made:
-            nested = isinstance(layer, keras.Model) and functional_of(layer) is not None
-            self._made[id(layer)] = self.model(layer) if nested else self._replace(layer)
-        return self._made[id(layer)]
-
-
-def _input(tensor: Any) -> Any:
-    name = tensor._keras_history.operation.name
-    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)

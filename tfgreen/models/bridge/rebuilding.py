@@ -40,7 +40,9 @@ class _Rebuilding:
             )
         inputs = keras.tree.map_structure(_input, functional._inputs_struct)
         outputs = run(functional, keras.tree.flatten(inputs), self._call, own_arguments)
-        return keras.Model(inputs, outputs, name=model.name, trainable=model.trainable)
+        made = keras.Model(inputs, outputs, name=model.name, trainable=model.trainable)
+        made.output_names = list(model.output_names)  # by them `fit` finds labels and losses
+        return made
 
     def _call(self, node: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         made = self._again(node.operation)
@@ -58,18 +60,23 @@ class _Rebuilding:
         if functional_of(operation) is not None and isinstance(operation, keras.Model):
             return self.model(operation)
         if isinstance(operation, keras.layers.Lambda):
-            return keras.layers.Lambda(
-                operation.function,
-                output_shape=operation._output_shape,
-                mask=operation.mask,
-                arguments=operation.arguments,
-                name=operation.name,
-                dtype=operation.dtype_policy,
-            )
+            return lambda_again(operation)
         config = plain_config(operation)
         functions = {name: vars(operation).get(name) for name in config}
         own = {name: f for name, f in functions.items() if isinstance(f, FunctionType)}
         return type(operation).from_config({**config, **own})
+
+
+def lambda_again(layer: Any) -> Any:
+    """A new Lambda layer of the same function; a config is not trusted with code."""
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=layer.name,
+        dtype=layer.dtype_policy,
+    )
 
 
 def _input(tensor: Any) -> Any:

@@ -17,11 +17,10 @@ from tfgreen.models.keras2 import is_model, model_optimization
 from tfgreen.tfmot.clustered_layer import ClusterWeights, clusterable_weights, clustered_layers
 from tfgreen.tfmot.graphs import (
     copied_layer,
-    copy_weights,
-    fresh_layer,
     is_keras3,
     require_tensorflow,
     with_layers,
+    without_wrappers,
 )
 
 __all__ = ["cluster_scope", "cluster_weights", "experimental", "strip_clustering"]
@@ -77,15 +76,7 @@ def strip_clustering(model: Any) -> Any:
     values: dict[int, np.ndarray] = {}
     for layer in clustered_layers(model):
         values.update(layer.clustered_values())
-    pairs: list[tuple[Any, Any]] = []
-
-    def unwrapped(layer: Any) -> Any:
-        inner = layer.layer if isinstance(layer, ClusterWeights) else layer
-        pairs.append((inner, fresh_layer(inner)))
-        return pairs[-1][1]
-
-    stripped = with_layers(model, unwrapped)
-    copy_weights(pairs)
+    stripped, pairs = without_wrappers(model, ClusterWeights)
     for inner, fresh in pairs:
         for ours, theirs in zip(inner.weights, fresh.weights, strict=True):
             if id(ours) in values:

@@ -13,11 +13,10 @@ from tfgreen.models.bridge import adapt_fit, to_keras2
 from tfgreen.models.keras2 import is_model, model_optimization
 from tfgreen.tfmot.graphs import (
     copied_layer,
-    copy_weights,
-    fresh_layer,
     is_keras3,
     require_tensorflow,
     with_layers,
+    without_wrappers,
 )
 from tfgreen.tfmot.pruned_layer import PruneLowMagnitude, prunable_weights, pruned_layers
 from tfgreen.tfmot.pruning_callbacks import PruningSummaries, UpdatePruningStep
@@ -89,15 +88,7 @@ def strip_pruning(model: Any) -> Any:
         return _ORIGINAL.strip_pruning(model)
     for layer in pruned_layers(model):
         layer.mask_weights()
-    pairs: list[tuple[Any, Any]] = []
-
-    def unwrapped(layer: Any) -> Any:
-        inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
-        pairs.append((inner, fresh_layer(inner)))
-        return pairs[-1][1]
-
-    stripped = with_layers(model, unwrapped)
-    copy_weights(pairs)
+    stripped, _ = without_wrappers(model, PruneLowMagnitude)
     return stripped
 
 
