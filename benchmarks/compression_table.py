@@ -14,7 +14,6 @@ run them anew.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -32,12 +31,14 @@ from benchmarks.keyword_trials import (
     compile_for,
     difference_interval,
     exported,
-    gzip_bytes,
-    judge,
+    gates_failed,
     judging_clips,
     load_float_model,
+    print_table,
     run_child,
     steps_of,
+    trial_of,
+    trials_parser,
 )
 from tfgreen.demonstration.keywords import Keywords, load_keywords
 
@@ -45,7 +46,7 @@ PRUNING_EPOCHS = 30
 CLUSTERING_EPOCHS = 10
 ROUNDING_EPOCHS = 20
 BOTH = ("xnnpack", "micro")
-TARGETS = ("mobile", "micro")
+TARGETS = {"mobile": "mobile-int8", "micro": "microcontroller-int8"}
 HEADER = (
     "variant",
     "XNNPACK %",
@@ -172,16 +173,16 @@ VARIANTS = {
 }
 
 
-def file_of(variant: Variant, model: Any) -> bytes:
-    """The file that a user would ship."""
+def file_of(variant: Variant, model: Any) -> tuple[bytes, str]:
+    """The file that a user would ship, and the verdict over it; a float file has none."""
     if variant.profile is None:
         from tfgreen.pipeline import float_file
         from tfgreen.tflite import ConversionOptions
 
         with tempfile.TemporaryDirectory(prefix="tfgreen-benchmark-") as folder:
-            return float_file(model, Path(folder) / "float", ConversionOptions())
-    content: bytes = exported(model, load_keywords(), variant.profile, encoding="dense").content
-    return content
+            return float_file(model, Path(folder) / "float", ConversionOptions()), ""
+    bundle = exported(model, load_keywords(), variant.profile, encoding="dense")
+    return bundle.content, bundle.certificate.verdict
 
 
 def zeros(content: bytes) -> float:
@@ -219,19 +220,19 @@ def run_trial(name: str, seed: int, test: str | None) -> None:
     for step in variant.steps:
         model = step(model, seed)
     seconds = time.perf_counter() - began
-    content = file_of(variant, model)
-    trial = Trial(
-        file_bytes=len(content),
-        gzip_bytes=gzip_bytes(content),
-        correct=judge(content, judging_clips(test), variant.kernel_sets),
-        train_seconds=seconds,
-        facts={
-            "zeros": zeros(content),
-            "mobile": packed_bytes(content, "mobile-int8") if variant.profile else len(content),
-            "micro": packed_bytes(content, "microcontroller-int8")
-            if variant.profile
-            else len(content),
-        },
+    content, verdict = file_of(variant, model)
+    packed = {
+        where: packed_bytes(content, profile) if variant.profile else len(content)
+        for where, profile in TARGETS.items()
+    }
+    trial = trial_of(
+        content,
+        judging_clips(test),
+        variant.kernel_sets,
+        seconds,
+        zeros=zeros(content),
+        verdict=verdict,
+        **packed,
     )
     trial.save(CACHE / f"{name}-{seed}.npz")
     (CACHE / f"{name}-{seed}.tflite").write_bytes(content)
@@ -267,7 +268,7 @@ def row(variant: Variant, trials: Sequence[Trial], floats: Sequence[Trial]) -> t
     floats_gzipped = float(np.mean([trial.gzip_bytes for trial in floats]))
     shown = [f"{np.mean(accuracy[k]):.2f}" if k in accuracy else "-" for k in BOTH]
     return (
-        variant.title,
+        f"{variant.title}{gates_failed(trials)}",
         *shown,
         f"{np.std(accuracy[judged], ddof=min(1, len(trials) - 1)):.2f}",
         f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]",
@@ -280,17 +281,9 @@ def row(variant: Variant, trials: Sequence[Trial], floats: Sequence[Trial]) -> t
     )
 
 
-def print_row(cells: Sequence[str]) -> None:
-    """One line of a Markdown table."""
-    print(f"| {' | '.join(cells)} |", flush=True)
-
-
 def main() -> None:
     """Run what is missing and print the table, or run one trial."""
-    parser = argparse.ArgumentParser(description="Accuracy and bytes of compressed keyword nets.")
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"of: {', '.join(VARIANTS)}")
-    parser.add_argument("--test", help=".npz with x_test and y_test to judge by")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
+    parser = trials_parser("Accuracy and bytes of compressed keyword nets.", "variant", VARIANTS)
     parser.add_argument("--trial", type=int, metavar="SEED", help="run one trial in this process")
     given = parser.parse_args()
     names = given.variants or list(VARIANTS)
@@ -301,10 +294,7 @@ def main() -> None:
     seeds = range(given.seeds)
     floats = trials_of("float", seeds, given.test)
     lines = [row(VARIANTS[name], trials_of(name, seeds, given.test), floats) for name in names]
-    print_row(HEADER)
-    print_row(("---", *("--:" for _ in HEADER[1:])))
-    for line in lines:
-        print_row(line)
+    print_table(HEADER, lines)
 
 
 if __name__ == "__main__":

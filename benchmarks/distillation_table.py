@@ -24,7 +24,6 @@ benchmarks/.cache/trials/distillation; delete them there to run them anew.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,10 +41,12 @@ from benchmarks.keyword_trials import (
     batches,
     difference_interval,
     exported,
-    gzip_bytes,
-    judge,
+    gates_failed,
     judging_clips,
+    print_table,
     run_child,
+    trial_of,
+    trials_parser,
 )
 from tfgreen.demonstration.keywords import Keywords, load_keywords
 
@@ -56,6 +57,7 @@ LABELLED_SHARE = 0.2
 ALPHA, TEMPERATURE, FEATURE_WEIGHT = 0.1, 2.0, 0.1
 PEAK_LEARNING_RATE, FINE_LEARNING_RATE = 4e-3, 1e-3
 HINTS = {"block_2": "block_2", "block_4": "block_4"}
+HEADER = ("", "int8, %", "spread", "gain ± standard error", "95 %", "bytes", "s")
 SETTINGS = ("scarce", "scarce-both", "full")
 
 
@@ -252,16 +254,6 @@ def trained(model: Any, techniques: list[Any], job: Job, epochs: int, peak: floa
     return model
 
 
-def bundle_of(model: Any, keywords: Keywords) -> Any:
-    """The export, also where a gate failed: the record tells the verdict."""
-    from tfgreen import GateError
-
-    try:
-        return exported(model, keywords, "mobile-int8")
-    except GateError as failure:
-        return failure.bundle
-
-
 def run_trial(job: Job) -> None:
     """Train, export and judge one variant, and keep the record."""
     began = time.perf_counter()
@@ -272,33 +264,22 @@ def run_trial(job: Job) -> None:
         said = np.asarray(model.predict(keywords.x_test, verbose=0)).argmax(-1)
         Trial(0, 0, {"float": said == keywords.y_test}, seconds, {}).save(job.path)
         return
-    bundle = bundle_of(model, keywords)
-    trial = Trial(
-        file_bytes=len(bundle.content),
-        gzip_bytes=gzip_bytes(bundle.content),
-        correct=judge(bundle.content, judging_clips(job.test), ("xnnpack",)),
-        train_seconds=seconds,
-        facts={"verdict": bundle.certificate.verdict},
-    )
-    trial.save(job.path)
+    trial = record_exported(model, job, seconds)
     accuracy = trial.correct["xnnpack"].mean()
     print(
         f"{job.path.stem}: {accuracy:.4f}, {trial.file_bytes:,} bytes, {seconds:.0f} s", flush=True
     )
 
 
-def run_teacher(job: Job) -> None:
-    """Export and judge the teacher, and keep the record."""
+def record_exported(model: Any, job: Job, train_seconds: float) -> Trial:
+    """Export and judge a model, and keep the record."""
     keywords, _ = clips_of(job)
-    bundle = bundle_of(teacher_of(job), keywords)
-    trial = Trial(
-        file_bytes=len(bundle.content),
-        gzip_bytes=gzip_bytes(bundle.content),
-        correct=judge(bundle.content, judging_clips(job.test), ("xnnpack",)),
-        train_seconds=0.0,
-        facts={"verdict": bundle.certificate.verdict},
-    )
+    bundle = exported(model, keywords, "mobile-int8")
+    verdict = bundle.certificate.verdict
+    clips = judging_clips(job.test)
+    trial = trial_of(bundle.content, clips, ("xnnpack",), train_seconds, verdict=verdict)
     trial.save(job.path)
+    return trial
 
 
 def record_of(job: Job) -> Trial:
@@ -320,7 +301,7 @@ def row(variant: Variant, trials: Sequence[Trial], alone: Sequence[Trial]) -> tu
     compared = trials is not alone
     size = float(np.mean([trial.file_bytes for trial in trials]))
     return (
-        variant.title,
+        f"{variant.title}{gates_failed(trials)}",
         f"{accuracy.mean():.2f}",
         f"{accuracy.std(ddof=min(1, len(accuracy) - 1)):.2f}",
         f"{gains.mean():+.2f} ± {error:.2f}" if compared else "",
@@ -341,23 +322,16 @@ def table(setting: str, names: Sequence[str], seeds: range, given: Any) -> None:
         for name in dict.fromkeys([*(VARIANTS[n].alone for n in names), *names])
     }
     print(f"\n{setting}\n")
-    print("| | int8, % | spread | gain ± standard error | 95 % | bytes | s |")
-    print("|---|--:|--:|--:|--:|--:|--:|")
+    lines = [row(VARIANTS[name], records[name], records[VARIANTS[name].alone]) for name in names]
     if not given.tune:
         teachers = [record_of(Job("teacher", setting, s, given.epochs, given.test)) for s in seeds]
-        teacher = Variant("teacher", "teacher")
-        print(f"| {' | '.join(row(teacher, teachers, teachers))} |")
-    for name in names:
-        variant = VARIANTS[name]
-        print(f"| {' | '.join(row(variant, records[name], records[variant.alone]))} |")
+        lines.insert(0, row(Variant("teacher", "teacher"), teachers, teachers))
+    print_table(HEADER, lines)
 
 
 def main() -> None:
     """Run what is missing and print the tables, or run one trial."""
-    parser = argparse.ArgumentParser(description="Distillation on the spoken keywords.")
-    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"of: {', '.join(VARIANTS)}")
-    parser.add_argument("--test", help=".npz with x_test and y_test to judge by")
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (default 5)")
+    parser = trials_parser("Distillation on the spoken keywords.", "variant", VARIANTS, seeds=5)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"default {EPOCHS}")
     parser.add_argument("--settings", default=",".join(SETTINGS), help="separated by commas")
     parser.add_argument("--tune", action="store_true", help="judge by training clips held back")
@@ -367,7 +341,10 @@ def main() -> None:
     names = given.variants or list(VARIANTS)
     if given.trial is not None:
         job = Job(names[0], settings[0], given.trial, given.epochs, given.test, given.tune)
-        (run_teacher if job.name == "teacher" else run_trial)(job)
+        if job.name == "teacher":
+            record_exported(teacher_of(job), job, 0.0)
+        else:
+            run_trial(job)
         return
     for setting in settings:
         table(setting, names, range(given.seeds), given)

@@ -74,7 +74,7 @@ class Measured:
 
     @property
     def gates(self) -> str:
-        """"passed", or the gates that failed."""
+        """ "passed", or the gates that failed."""
         failed = [gate.gate for gate in self.certificate.gates if gate.status != "passed"]
         return f"**{', '.join(failed)}** failed" if failed else "passed"
 

@@ -17,7 +17,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,16 +172,38 @@ def train_float_model(seed: int, build: Callable[[], Any], path: Path) -> None:
 
 
 def exported(model: Any, keywords: Keywords, profile: str, **options: Any) -> Any:
-    """The bundle of a model, judged by the package's held-back clips; a failed gate raises."""
+    """The bundle of a model, judged by the package's held-back clips; its verdict may be failed."""
     import tfgreen as tg
 
-    return tg.export(
-        model,
-        keywords.x_train[:CALIBRATION_CLIPS],
-        profile=profile,
-        evaluate=(keywords.x_test, keywords.y_test),
-        **options,
+    try:
+        return tg.export(
+            model,
+            keywords.x_train[:CALIBRATION_CLIPS],
+            profile=profile,
+            evaluate=(keywords.x_test, keywords.y_test),
+            **options,
+        )
+    except tg.GateError as failure:
+        return failure.bundle
+
+
+def trial_of(
+    content: bytes, clips: Clips, kernel_sets: Sequence[str], train_seconds: float, **facts: Any
+) -> Trial:
+    """The record of a file, judged by these clips."""
+    return Trial(
+        file_bytes=len(content),
+        gzip_bytes=gzip_bytes(content),
+        correct=judge(content, clips, kernel_sets),
+        train_seconds=train_seconds,
+        facts=facts,
     )
+
+
+def gates_failed(trials: Sequence[Trial]) -> str:
+    """What a table says behind the name of a variant some of whose files failed a gate."""
+    failed = sum(trial.facts.get("verdict") == "failed" for trial in trials)
+    return f" (gates failed: {failed} of {len(trials)} files)" if failed else ""
 
 
 def judge(content: bytes, clips: Clips, kernel_sets: Sequence[str]) -> dict[str, np.ndarray]:
@@ -204,6 +227,27 @@ def judge(content: bytes, clips: Clips, kernel_sets: Sequence[str]) -> dict[str,
 def gzip_bytes(content: bytes) -> int:
     """Length after gzip -9, without a file name or a time in it."""
     return len(gzip.compress(content, 9, mtime=0))
+
+
+def print_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """A Markdown table; every column but the first is aligned to the right."""
+    for cells in (header, ("---", *("--:" for _ in header[1:])), *lines):
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def trials_parser(
+    description: str, variants: str, names: Iterable[str], seeds: int = 3
+) -> ArgumentParser:
+    """The command line that the tables share."""
+    parser = ArgumentParser(description=description)
+    parser.add_argument(
+        "variants", nargs="*", metavar=variants.upper(), help=f"of: {', '.join(names)}"
+    )
+    parser.add_argument("--test", help=".npz with x_test and y_test to judge by")
+    parser.add_argument(
+        "--seeds", type=int, default=seeds, help=f"how many seeds (default {seeds})"
+    )
+    return parser
 
 
 def run_child(module: str, *arguments: str) -> None:

@@ -14,14 +14,13 @@ kept in benchmarks/.cache/trials, and a run that was stopped goes on there.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.compression_table import fine_tuned, print_row, zeros
+from benchmarks.compression_table import fine_tuned, zeros
 from benchmarks.keyword_trials import (
     BATCH_SIZE,
     CACHE,
@@ -29,11 +28,13 @@ from benchmarks.keyword_trials import (
     batches,
     difference_interval,
     exported,
-    gzip_bytes,
-    judge,
+    gates_failed,
     judging_clips,
     load_float_model,
+    print_table,
     run_child,
+    trial_of,
+    trials_parser,
 )
 from tfgreen.demonstration.keywords import load_keywords
 
@@ -138,13 +139,14 @@ def run_trial(name: str, sparsity: float, seed: int, test: str | None) -> None:
     began = time.perf_counter()
     pruned = compress(model, sparsity, seed)
     seconds = time.perf_counter() - began
-    content = exported(pruned, load_keywords(), PROFILE, encoding="dense").content
-    trial = Trial(
-        file_bytes=len(content),
-        gzip_bytes=gzip_bytes(content),
-        correct=judge(content, judging_clips(test), (KERNEL_SET,)),
-        train_seconds=seconds,
-        facts={"zeros": zeros(content)},
+    bundle = exported(pruned, load_keywords(), PROFILE, encoding="dense")
+    trial = trial_of(
+        bundle.content,
+        judging_clips(test),
+        (KERNEL_SET,),
+        seconds,
+        zeros=zeros(bundle.content),
+        verdict=bundle.certificate.verdict,
     )
     trial.save(record(name, sparsity, seed))
     accuracy = float(trial.correct[KERNEL_SET].mean())
@@ -190,7 +192,8 @@ def row(
     """One line of the table; `cells` are its first two."""
     accuracy = [100 * float(one.mean()) for one in correct(trials)]
     return (
-        *cells,
+        f"{cells[0]}{gates_failed(trials)}",
+        cells[1],
         f"{np.mean(accuracy):.2f}",
         f"{np.std(accuracy, ddof=min(1, len(trials) - 1)):.2f}",
         "-" if trials is plain else difference(trials, plain),
@@ -219,22 +222,15 @@ def rows(names: Sequence[str], seeds: Sequence[int], test: str | None) -> list[t
 
 def main() -> None:
     """Run what is missing and print the table, or run one trial."""
-    parser = argparse.ArgumentParser(description="Accuracy of keyword nets by pruning route.")
-    parser.add_argument("routes", nargs="*", metavar="ROUTE", help=f"of: {', '.join(ROUTES)}")
-    parser.add_argument("--test", help=".npz with x_test and y_test to judge by")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
+    parser = trials_parser("Accuracy of keyword nets by pruning route.", "route", ROUTES)
     parser.add_argument("--trial", nargs=2, metavar=("SPARSITY", "SEED"), help="run one trial here")
     given = parser.parse_args()
     if given.trial is not None:
         sparsity, seed = given.trial
-        for name in given.routes:
+        for name in given.variants:
             run_trial(name, float(sparsity), int(seed), given.test)
         return
-    lines = rows(given.routes or list(ROUTES), range(given.seeds), given.test)
-    print_row(HEADER)
-    print_row(("---", *("--:" for _ in HEADER[1:])))
-    for line in lines:
-        print_row(line)
+    print_table(HEADER, rows(given.variants or list(ROUTES), range(given.seeds), given.test))
 
 
 if __name__ == "__main__":

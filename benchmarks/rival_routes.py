@@ -66,12 +66,8 @@ def aeq_file(float_content: bytes, samples: dict[str, np.ndarray]) -> bytes:
 
     engine = quantizer.Quantizer(float_content, recipe.static_wi8_ai8())
     rows = len(next(iter(samples.values())))
-    runs = [
-        {name: array[row : row + 1] for name, array in samples.items()} for row in range(rows)
-    ]
-    statistics = calibrator.Calibrator(
-        float_content, qsv_update_func=qsv_utils.min_max_update
-    )
+    runs = [{name: array[row : row + 1] for name, array in samples.items()} for row in range(rows)]
+    statistics = calibrator.Calibrator(float_content, qsv_update_func=qsv_utils.min_max_update)
     statistics.calibrate({"serving_default": runs}, engine._recipe_manager)
     result = engine.quantize(statistics.get_model_qsvs())
     return bytes(result.quantized_model)
