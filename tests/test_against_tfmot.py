@@ -14,10 +14,10 @@ import pytest
 
 from tests.compression.models import fingerprint
 from tfgreen import tfmot
-from tfgreen.compression.clustering import Clustering
-from tfgreen.compression.clustering_plan import INITS
-from tfgreen.compression.pruning import Pruning
-from tfgreen.compression.quantization import QuantizationAwareTraining
+from tfgreen.compression.clustering.clustering import Clustering
+from tfgreen.compression.clustering.plan import INITS
+from tfgreen.compression.pruning.pruning import Pruning
+from tfgreen.compression.quantization.quantization import QuantizationAwareTraining
 from tfgreen.models.bridge import to_keras2
 from tfgreen.models.keras2 import model_optimization, tf_keras
 

@@ -9,7 +9,7 @@ import pytest
 
 import tfgreen as tg
 from tests.compression.quantization_models import MODELS, compiled, samples_of
-from tfgreen.compression.quantization import QuantizationAwareTraining
+from tfgreen.compression.quantization.quantization import QuantizationAwareTraining
 from tfgreen.data import Samples
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import load_profile

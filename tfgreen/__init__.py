@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
-    from tfgreen.compression.clustering import Clustering
-    from tfgreen.compression.distillation import Distillation
-    from tfgreen.compression.distillation_teachers import MovingAverage
-    from tfgreen.compression.distiller import Distiller
+    from tfgreen.compression.clustering.clustering import Clustering
+    from tfgreen.compression.distillation.distillation import Distillation
+    from tfgreen.compression.distillation.distiller import Distiller
+    from tfgreen.compression.distillation.teacher_cache import TeacherCache
+    from tfgreen.compression.distillation.teachers import MovingAverage
     from tfgreen.compression.folding import fold_batch_normalization
-    from tfgreen.compression.iterative import prune_iteratively
-    from tfgreen.compression.one_shot import prune
-    from tfgreen.compression.pruning import Pruning
-    from tfgreen.compression.pruning_report import pruning_report
-    from tfgreen.compression.quantization import QuantizationAwareTraining
-    from tfgreen.compression.sensitivity import sensitivity_scan
-    from tfgreen.compression.teacher_cache import TeacherCache
+    from tfgreen.compression.pruning.iterative import prune_iteratively
+    from tfgreen.compression.pruning.one_shot import prune
+    from tfgreen.compression.pruning.pruning import Pruning
+    from tfgreen.compression.pruning.report import pruning_report
+    from tfgreen.compression.pruning.sensitivity import sensitivity_scan
+    from tfgreen.compression.quantization.quantization import QuantizationAwareTraining
     from tfgreen.errors import (
         ConversionError,
         GateError,
@@ -98,9 +98,9 @@ __all__ = [
 _MODULES = {
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",
-    "Clustering": "tfgreen.compression.clustering",
-    "Distillation": "tfgreen.compression.distillation",
-    "Distiller": "tfgreen.compression.distiller",
+    "Clustering": "tfgreen.compression.clustering.clustering",
+    "Distillation": "tfgreen.compression.distillation.distillation",
+    "Distiller": "tfgreen.compression.distillation.distiller",
     "export": "tfgreen.pipeline",
     "ExportProfile": "tfgreen.profile",
     "fold_batch_normalization": "tfgreen.compression.folding",
@@ -108,15 +108,15 @@ _MODULES = {
     "list_profiles": "tfgreen.profile",
     "load_model": "tfgreen.models.loading",
     "load_profile": "tfgreen.profile",
-    "MovingAverage": "tfgreen.compression.distillation_teachers",
-    "prune": "tfgreen.compression.one_shot",
-    "prune_iteratively": "tfgreen.compression.iterative",
-    "Pruning": "tfgreen.compression.pruning",
-    "pruning_report": "tfgreen.compression.pruning_report",
-    "QuantizationAwareTraining": "tfgreen.compression.quantization",
+    "MovingAverage": "tfgreen.compression.distillation.teachers",
+    "prune": "tfgreen.compression.pruning.one_shot",
+    "prune_iteratively": "tfgreen.compression.pruning.iterative",
+    "Pruning": "tfgreen.compression.pruning.pruning",
+    "pruning_report": "tfgreen.compression.pruning.report",
+    "QuantizationAwareTraining": "tfgreen.compression.quantization.quantization",
     "register_twin": "tfgreen.models.bridge",
-    "sensitivity_scan": "tfgreen.compression.sensitivity",
-    "TeacherCache": "tfgreen.compression.teacher_cache",
+    "sensitivity_scan": "tfgreen.compression.pruning.sensitivity",
+    "TeacherCache": "tfgreen.compression.distillation.teacher_cache",
     "verify": "tfgreen.recheck",
 }
 

@@ -20,8 +20,8 @@ from tests.compression.models import (
     nested_model,
     tf_keras_model,
 )
-from tfgreen.compression.clustering import Clustering
-from tfgreen.compression.clustering_plan import INITS
+from tfgreen.compression.clustering.clustering import Clustering
+from tfgreen.compression.clustering.plan import INITS
 from tfgreen.errors import UnknownNameError, UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import is_model, model_optimization, tf_keras
 

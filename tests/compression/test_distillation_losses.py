@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgreen.compression.distillation_losses import (
+from tfgreen.compression.distillation.losses import (
     as_logits,
     feature_losses,
     position_losses,

@@ -16,9 +16,9 @@ from tests.compression.models import (
     tf_keras_model,
     zeros,
 )
-from tfgreen.compression.iterative import prune_iteratively
-from tfgreen.compression.pruning import Pruning
-from tfgreen.compression.pruning_report import pruning_report
+from tfgreen.compression.pruning.iterative import prune_iteratively
+from tfgreen.compression.pruning.pruning import Pruning
+from tfgreen.compression.pruning.report import pruning_report
 from tfgreen.errors import UsageError
 
 X, Y = data()

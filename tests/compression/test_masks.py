@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfgreen.compression.masks import (
+from tfgreen.compression.pruning.masks import (
     absolute_threshold,
     global_shares,
     kept_from,

@@ -17,8 +17,8 @@ from tests.compression.models import (
     nested_model,
     tf_keras_model,
 )
-from tfgreen.compression.one_shot import prune
-from tfgreen.compression.pruning_report import pruning_report
+from tfgreen.compression.pruning.one_shot import prune
+from tfgreen.compression.pruning.report import pruning_report
 from tfgreen.errors import UnknownNameError, UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import tf_keras
 

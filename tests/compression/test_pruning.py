@@ -24,9 +24,9 @@ from tests.compression.models import (
     tf_keras_model,
     zeros,
 )
-from tfgreen.compression.clustering import Clustering
-from tfgreen.compression.pruning import Pruning
-from tfgreen.compression.pruning_report import pruning_report
+from tfgreen.compression.clustering.clustering import Clustering
+from tfgreen.compression.pruning.pruning import Pruning
+from tfgreen.compression.pruning.report import pruning_report
 from tfgreen.compression.technique import NO_WEIGHTS, state_of
 from tfgreen.errors import UnknownNameError, UnsupportedModelError, UsageError
 from tfgreen.models.keras2 import model_optimization, tf_keras

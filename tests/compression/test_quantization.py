@@ -14,7 +14,7 @@ import pytest
 import tfgreen as tg
 from tests.compression.models import fingerprint, models_without_a_graph
 from tests.compression.quantization_models import MODELS, compiled, samples_of
-from tfgreen.compression.quantization import QuantizationAwareTraining
+from tfgreen.compression.quantization.quantization import QuantizationAwareTraining
 from tfgreen.errors import (
     InvalidDataError,
     UnknownNameError,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfgreen.compression.schedules import (
+from tfgreen.compression.pruning.schedules import (
     SCHEDULES,
     KernelSchedule,
     ScheduleName,

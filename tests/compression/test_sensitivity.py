@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from tests.compression.models import data, dense_model, fingerprint, kernels, tf_keras_model
-from tfgreen.compression.masks import largest
-from tfgreen.compression.pruning import Pruning
-from tfgreen.compression.sensitivity import LayerSensitivity, SensitivityScan, sensitivity_scan
+from tfgreen.compression.pruning.masks import largest
+from tfgreen.compression.pruning.pruning import Pruning
+from tfgreen.compression.pruning.sensitivity import (
+    LayerSensitivity,
+    SensitivityScan,
+    sensitivity_scan,
+)
 from tfgreen.errors import (
     MissingDependencyError,
     UnknownNameError,

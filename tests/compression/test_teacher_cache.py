@@ -18,7 +18,7 @@ import tensorflow as tf
 import tfgreen as tg
 from tests.compression.distillation_models import FLAVOURS, crossentropy, net, package
 from tests.compression.models import data
-from tfgreen.compression.teacher_cache import digests_of, sha256_of_samples
+from tfgreen.compression.distillation.teacher_cache import digests_of, sha256_of_samples
 
 X, Y = data()
 
@@ -178,7 +178,7 @@ def test_digests() -> None:
 WRITER = """
 import sys
 import numpy as np
-from tfgreen.compression.teacher_cache import TeacherCache, digests_of
+from tfgreen.compression.distillation.teacher_cache import TeacherCache, digests_of
 x = np.arange(400_000, dtype="float32").reshape(4000, 100)
 cache, digests = TeacherCache(sys.argv[1]), digests_of([x])
 print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""Compression in training: pruning, clustering and quantization-aware training.
+"""Compression in training: pruning, clustering, quantization-aware training and distillation.
 
-`technique` has the lifecycle that all of them share; each technique is a file of its own.
+`technique` has the lifecycle that all of them share; each technique is a package of its own.
 """

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tfgreen.compression.quantization_plan import Plan
-from tfgreen.compression.quantization_wrapping import ROUNDING, output_name
+from tfgreen.compression.quantization.plan import Plan
+from tfgreen.compression.quantization.wrapping import ROUNDING, output_name
 from tfgreen.models.keras2 import tf_keras
 from tfgreen.models.keras2_graph import Graph
 
