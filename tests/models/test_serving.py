@@ -247,3 +247,11 @@ def test_a_saved_model_without_one_signature_is_refused(tmp_path: Path) -> None:
     tf.saved_model.save(module, str(tmp_path), signatures={"a": function, "b": function})
     with pytest.raises(UnsupportedModelError, match=r"signatures \['a', 'b'\]"):
         serve_saved_model(tmp_path, 1)
+
+
+def test_an_unnamed_input_is_named_as_in_the_saved_file(keras3: ModuleType, tmp_path: Path) -> None:
+    inputs = keras3.Input((3,))
+    model = keras3.Model(inputs, keras3.layers.Dense(2)(inputs))
+    model.save(tmp_path / "model.keras")
+    read = keras3.models.load_model(tmp_path / "model.keras")
+    assert described(serve_model(model, batch=1)) == described(serve_model(read, batch=1))

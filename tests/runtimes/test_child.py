@@ -18,7 +18,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     ("kernel_set", "module"),
-    [("reference", "litert.LitertModel('reference', c, 'all', 1)"), ("micro", "micro")],
+    [
+        ("reference", "litert.LitertModel('reference', c, 'all', 1)"),
+        ("micro", "micro"),
+        ("numpy", "interpreted.InterpretedModel(c, 'all', 'micro')"),
+    ],
 )
 def test_the_child_never_imports_tensorflow(kernel_set: str, module: str) -> None:
     if not availability(kernel_set).available:
@@ -26,7 +30,7 @@ def test_the_child_never_imports_tensorflow(kernel_set: str, module: str) -> Non
     code = f"""
 import sys
 from tests import tiny_models
-from tfgreen.runtimes import child, litert, micro
+from tfgreen.runtimes import child, interpreted, litert, micro
 c = tiny_models.int8_classifier()
 child._import_runtime({kernel_set!r})
 {module}

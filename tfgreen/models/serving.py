@@ -201,9 +201,11 @@ def _keras3_call(model: Any) -> _Call:
 
 
 def _keras3_spec(tensor: Any) -> Any:
+    # By its layer: a tensor without a name of its own is named otherwise once it is read back.
+    name = tensor._keras_history.operation.name
     if getattr(tensor, "sparse", False):
         return tf.SparseTensorSpec(tensor.shape, tensor.dtype)
-    return _free_batch(tf.TensorSpec(tensor.shape, tensor.dtype), tensor.name)
+    return _free_batch(tf.TensorSpec(tensor.shape, tensor.dtype), name)
 
 
 def _keras2_call(model: Any) -> _Call:

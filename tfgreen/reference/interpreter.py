@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import get_args
 
 import numpy as np
@@ -20,7 +21,7 @@ from tfgreen.reference.graph import bytes_per_sample, check_graph, last_uses, st
 from tfgreen.reference.kernels.registry import KERNELS
 from tfgreen.reference.node import Node, Peaks, Run
 from tfgreen.reference.requantization import Rounding
-from tfgreen.reference.saturation import TensorAudit, audit_of
+from tfgreen.reference.saturation import Saturation, TensorAudit
 
 DEFAULT_WORKING_SET_BYTES = 512 << 20
 _SMALLEST_WORKING_SET_BYTES = 1 << 16
@@ -89,7 +90,7 @@ class Interpreter:
         """
         parts = [
             [values[index] for index in self.model.outputs]
-            for values in self._computed(inputs, keep_all=False)
+            for values in self.run_parts(inputs, keep_all=False)
         ]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
@@ -106,7 +107,7 @@ class Interpreter:
 
     def run_tensors(self, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
         """As `run_all`, by tensor index, in the order in which they are computed."""
-        parts = list(self._computed(inputs, keep_all=True))
+        parts = list(self.run_parts(inputs))
         return {index: np.concatenate([part[index] for part in parts]) for index in parts[0]}
 
     def audit(self, inputs: Sequence[np.ndarray]) -> tuple[TensorAudit, ...]:
@@ -118,26 +119,35 @@ class Interpreter:
         Raises:
             InvalidDataError: as `run`.
         """
-        self._peaks.watched, self._peaks.largest = True, {}
-        try:
-            tensors = self.run_tensors(inputs)
-        finally:
-            self._peaks.watched = False
+        counts: dict[int, Saturation] = {}
+        with self.watching() as peaks:
+            for part in self.run_parts(inputs):
+                for index, values in part.items():
+                    if values.dtype.name in _QUANTIZED:
+                        counts.setdefault(index, Saturation()).add(values)
         return tuple(
-            self._audited(index, values)
-            for index, values in tensors.items()
-            if values.dtype.name in _QUANTIZED
+            count.audit(self.model, index, peaks.get(index)) for index, count in counts.items()
         )
 
-    def _audited(self, index: int, values: np.ndarray) -> TensorAudit:
-        producer = self.model.producer(index)
-        name = producer.name if producer is not None else ""
-        return audit_of(self.model.tensors[index], name, [values], self._peaks.largest.get(index))
+    @contextmanager
+    def watching(self) -> Iterator[Mapping[int, int]]:
+        """While open, fill a mapping of tensor index to the largest absolute accumulator."""
+        self._peaks.watched, self._peaks.largest = True, {}
+        try:
+            yield self._peaks.largest
+        finally:
+            self._peaks.watched = False
 
-    def _computed(
-        self, inputs: Sequence[np.ndarray], keep_all: bool
+    def run_parts(
+        self, inputs: Sequence[np.ndarray], keep_all: bool = True
     ) -> Iterator[dict[int, np.ndarray]]:
-        """Parts of the batch, each as activations by tensor index, (part, *tensor shape)."""
+        """As `run_tensors`, in parts of the batch that fit the working set.
+
+        Args:
+            inputs: As `run`.
+            keep_all: Yield every activation; else the graph outputs alone, which takes less
+                memory and so gives longer parts.
+        """
         total = self._checked(inputs)
         per_sample = max(self._bytes_per_sample[keep_all], 1)
         step = max(1, self.working_set_bytes // _ACTIVATIONS_SHARE // per_sample)
@@ -161,8 +171,8 @@ class Interpreter:
                 for index in (*op.inputs, *op.outputs):
                     if self._last_uses.get(index, op.index) <= op.index:
                         values.pop(index, None)
-        wanted = values if keep_all else self.model.outputs
-        return {index: self._spread(index, values, count) for index in wanted}
+        wanted = (*(values if keep_all else ()), *self.model.outputs)
+        return {index: self._spread(index, values, count) for index in dict.fromkeys(wanted)}
 
     def _results(
         self, op: Op, run: Run, given: Sequence[np.ndarray | None]

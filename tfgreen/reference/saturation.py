@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfgreen.flatbuffer import Tensor
-from tfgreen.reference.arithmetic import INT32_MAX
+from tfgreen.flatbuffer import TfliteModel
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class TensorAudit:
             lies there, it is the share of zeros and no loss.
         highest_share: Share of values at the largest value of the dtype.
         peak_accumulator: Largest absolute accumulator of the op; None where there is none.
+        accumulator_bits: Width of that accumulator: 64 where 16-bit activations are summed.
     """
 
     index: int
@@ -30,27 +30,46 @@ class TensorAudit:
     lowest_share: float
     highest_share: float
     peak_accumulator: int | None = None
+    accumulator_bits: int = 32
 
     @property
     def headroom_bits(self) -> float | None:
-        """How often the largest accumulator could double before 32 bits overflow.
+        """How often the largest accumulator could double before it overflows; below 0 it did.
 
         >>> TensorAudit(0, "conv", "CONV_2D", 0.0, 0.0, 1 << 20).headroom_bits
         11.0
         """
         if self.peak_accumulator is None:
             return None
-        return float(round(np.log2((INT32_MAX + 1) / max(self.peak_accumulator, 1)), 3))
+        sign_bits = 1
+        used_bits = float(np.log2(max(self.peak_accumulator, 1)))
+        return round(self.accumulator_bits - sign_bits - used_bits, 3)
 
 
-def audit_of(
-    tensor: Tensor, op: str, arrays: list[np.ndarray], peak_accumulator: int | None
-) -> TensorAudit:
-    """The audit of one quantized tensor from its values, in parts."""
-    limits = np.iinfo(arrays[0].dtype)
-    total = max(sum(array.size for array in arrays), 1)
-    lowest = sum(int(np.count_nonzero(array == limits.min)) for array in arrays)
-    highest = sum(int(np.count_nonzero(array == limits.max)) for array in arrays)
-    return TensorAudit(
-        tensor.index, tensor.name, op, lowest / total, highest / total, peak_accumulator
-    )
+class Saturation:
+    """Counts of one quantized tensor's values at the ends of its range, part by part."""
+
+    def __init__(self) -> None:
+        self._total = self._lowest = self._highest = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in a part of the tensor's values, integers of any shape."""
+        limits = np.iinfo(values.dtype)
+        self._total += values.size
+        self._lowest += int(np.count_nonzero(values == limits.min))
+        self._highest += int(np.count_nonzero(values == limits.max))
+
+    def audit(
+        self, model: TfliteModel, tensor_index: int, peak_accumulator: int | None
+    ) -> TensorAudit:
+        """The audit of the tensor whose values were added."""
+        tensor, producer = model.tensors[tensor_index], model.producer(tensor_index)
+        return TensorAudit(
+            index=tensor_index,
+            name=tensor.name,
+            op=producer.name if producer is not None else "",
+            lowest_share=self._lowest / max(self._total, 1),
+            highest_share=self._highest / max(self._total, 1),
+            peak_accumulator=peak_accumulator,
+            accumulator_bits=64 if tensor.dtype == "int16" else 32,
+        )

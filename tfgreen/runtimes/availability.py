@@ -24,6 +24,8 @@ def availability(kernel_set: str) -> Availability:
     """
     if kernel_set not in KERNEL_SETS:
         raise UnknownNameError("kernel set", kernel_set, KERNEL_SETS)
+    if kernel_set == "numpy":  # our own, and NumPy is always there
+        return Availability(True, _version("tfgreen"))
     if kernel_set == "micro":
         return _micro()
     if importlib.util.find_spec("ai_edge_litert") is None:

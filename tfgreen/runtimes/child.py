@@ -62,6 +62,10 @@ def _run(kernel_set: str, threads: int, task: dict[str, Any]) -> dict[str, Any]:
 
 def _load(kernel_set: str, threads: int, task: dict[str, Any]) -> LoadedModel:
     content = Path(task["content"]).read_bytes()
+    if kernel_set == "numpy":
+        from tfgreen.runtimes.interpreted import InterpretedModel
+
+        return InterpretedModel(content, task["capture"], task["rounding"])
     if kernel_set == "micro":
         from tfgreen.runtimes.micro import MicroModel
 
@@ -76,8 +80,7 @@ def _run_samples(model: LoadedModel, task: dict[str, Any]) -> dict[str, Any]:
     sample_count = _sample_count(model, arrays)
     layout: Layout | None = None
     with Path(task["results"]).open("wb") as file:
-        for position in range(sample_count):
-            sample = model.invoke([np.ascontiguousarray(array[position]) for array in arrays])
+        for sample in model.invoke_each(arrays, sample_count):
             layout = layout or _layout(sample)
             if not layout.fits(sample):
                 raise RefusedModelError("The shapes of the outputs change from sample to sample.")
@@ -88,6 +91,7 @@ def _run_samples(model: LoadedModel, task: dict[str, Any]) -> dict[str, Any]:
         "sample_count": sample_count,
         "arena_bytes": model.arena_bytes(),
         "arena_to_load_bytes": model.arena_to_load_bytes() if task["measure_arena"] else None,
+        "peak_accumulator": model.peak_accumulator(),
     }
 
 
@@ -116,7 +120,9 @@ def _sample_count(model: LoadedModel, arrays: Sequence[np.ndarray]) -> int:
 
 def _import_runtime(kernel_set: str) -> None:
     """Import what the tasks will need, so that their times do not contain it."""
-    if kernel_set == "micro":
+    if kernel_set == "numpy":
+        from tfgreen import reference  # noqa: F401
+    elif kernel_set == "micro":
         from tflite_micro.python.tflite_micro import runtime  # noqa: F401
     else:
         from ai_edge_litert import interpreter  # noqa: F401

@@ -11,6 +11,7 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.runtimes.protocol import (
     Capture,
     InputSpec,
+    OneByOne,
     RefusedModelError,
     output_key,
     tensor_key,
@@ -25,7 +26,7 @@ _RESOLVERS = {
 _UNREADABLE_DTYPES = frozenset({"string", "resource", "variant"})
 
 
-class LitertModel:
+class LitertModel(OneByOne):
     """A file loaded by one of LiteRT's kernel sets."""
 
     def __init__(self, kernel_set: str, content: bytes, capture: Capture, threads: int) -> None:
@@ -72,12 +73,6 @@ class LitertModel:
         except (ValueError, RuntimeError) as error:
             raise refusal(self._kernel_set, str(error)) from error
         return read | self._captured_tensors()
-
-    def arena_bytes(self) -> None:
-        """LiteRT has no arena of a fixed size."""
-
-    def arena_to_load_bytes(self) -> None:
-        """LiteRT has no arena of a fixed size."""
 
     def _captured_tensors(self) -> dict[str, np.ndarray]:
         read: dict[str, np.ndarray] = {}

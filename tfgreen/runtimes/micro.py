@@ -17,6 +17,7 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.runtimes.protocol import (
     Capture,
     InputSpec,
+    OneByOne,
     RefusedModelError,
     UnregisteredOpError,
     output_key,
@@ -30,7 +31,7 @@ _TOO_SMALL = re.compile(r"Failed to (?:resize buffer|allocate)|Requested: \d+, a
 _ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 
 
-class MicroModel:
+class MicroModel(OneByOne):
     """A file loaded by TensorFlow Lite Micro, in an arena that is grown until it loads."""
 
     def __init__(self, content: bytes, capture: Capture) -> None:

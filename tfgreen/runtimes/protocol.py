@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 
-KERNEL_SETS = ("reference", "optimized", "xnnpack", "micro")
+from tfgreen.reference import Rounding
+
+KERNEL_SETS = ("reference", "optimized", "xnnpack", "micro", "numpy")
 """Every kernel set, the reference first."""
 
 Capture = Literal["outputs", "all"]
@@ -33,6 +35,7 @@ class Task:
             tensors never exist, nor on micro.
         measure_loading_arena: Also find the smallest arena in which the model loads (micro only;
             a dozen more loads).
+        rounding: numpy: whose integers to reproduce; the others have their own.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Task:
     inputs: tuple[np.ndarray, ...]
     capture: Capture = "outputs"
     measure_loading_arena: bool = False
+    rounding: Rounding = "reference"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,8 @@ class Outcome:
         arena_to_load_bytes: micro, with `measure_loading_arena`: the smallest arena, in steps of
             16 bytes, in which loading succeeds; more than `arena_bytes`, since loading needs
             temporary memory.
+        peak_accumulator: numpy: the largest absolute sum that any op accumulated; None where none
+            does.
         seconds: Wall time in the child: loading and all samples.
     """
 
@@ -68,6 +74,7 @@ class Outcome:
     tensors: Mapping[int, np.ndarray] = field(default_factory=lambda: types.MappingProxyType({}))
     arena_bytes: int | None = None
     arena_to_load_bytes: int | None = None
+    peak_accumulator: int | None = None
     seconds: float = 0.0
 
     @property
@@ -96,22 +103,44 @@ class RefusedModelError(Exception):
 class LoadedModel(Protocol):
     """Inside the child: a model that a kernel set has loaded. All of them look like this.
 
-    `arena_bytes` and `arena_to_load_bytes` are None for runtimes that have no arena.
+    `arena_bytes` and `arena_to_load_bytes` are None for runtimes that have no arena,
+    `peak_accumulator` for those that do not show their sums.
     """
 
     input_specs: Sequence[InputSpec]
 
-    def invoke(self, sample: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Run one sample; keys are "output <position>" and "tensor <index>"."""
+    def invoke_each(
+        self, arrays: Sequence[np.ndarray], sample_count: int
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Run every sample; keys are "output <position>" and "tensor <index>"."""
         ...
 
     def arena_bytes(self) -> int | None:
         """Bytes of the arena in use."""
-        ...
+        return None
 
     def arena_to_load_bytes(self) -> int | None:
         """The smallest arena in which the model loads."""
+        return None
+
+    def peak_accumulator(self) -> int | None:
+        """The largest absolute sum so far."""
+        return None
+
+
+class OneByOne(LoadedModel, Protocol):
+    """A model that runs one sample at a time."""
+
+    def invoke(self, sample: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Run one sample."""
         ...
+
+    def invoke_each(
+        self, arrays: Sequence[np.ndarray], sample_count: int
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Run every sample, one after the other."""
+        for position in range(sample_count):
+            yield self.invoke([np.ascontiguousarray(array[position]) for array in arrays])
 
 
 def output_key(position: int) -> str:

@@ -126,6 +126,7 @@ class _Session:
             "results": str(results),
             "capture": task.capture,
             "measure_arena": task.measure_loading_arena,
+            "rounding": task.rounding,
         }
 
     def _written(self, array: np.ndarray) -> Path:
@@ -165,5 +166,6 @@ def _outcome(answer: dict[str, Any], results: Path) -> Outcome:
         tensors={int(key.split()[1]): array for key, array in captured.items()},
         arena_bytes=answer["arena_bytes"],
         arena_to_load_bytes=answer["arena_to_load_bytes"],
+        peak_accumulator=answer["peak_accumulator"],
         seconds=seconds,
     )
