@@ -1,8 +1,9 @@
 """One protocol for every kernel set that can run a .tflite file, each in a child process.
 
 A kernel set is the code that computes the ops: LiteRT has three, TensorFlow Lite Micro is the
-fourth, and our own interpreter of integer files the fifth. They are not bit-identical, some abort on sound models, and some lack ops; so they run in
-a process of their own, and what happens there comes back as an `Outcome`.
+fourth, and our own interpreter of integer files the fifth. They are not bit-identical, some abort
+on sound models, and some lack ops; so they run in a process of their own, and what happens there
+comes back as an `Outcome`.
 
     reference   LiteRT's reference kernels (BUILTIN_REF)
     optimized   LiteRT's optimised kernels, no delegate (BUILTIN_WITHOUT_DEFAULT_DELEGATES)
