@@ -130,38 +130,22 @@ def prune(bench: Bench) -> dict[str, float]:
     """In training: the sparsity is in the weights, and the model computes what was trained."""
     import tfgreen as tg
 
-    technique = tg.Pruning(sparsity=SPARSITY)
-    wrapped = technique.prepare(bench.task.model)
-    bench.fit(wrapped)
-    pruned = technique.finalize(wrapped)
-    difference = _difference(bench.outputs(wrapped), bench.outputs(pruned))
-    _require(difference <= bench.tolerance, f"finalized, outputs differ by {difference:.2g}")
-    report = technique.report(wrapped)
-    names = {one.layer.rsplit("/", 1)[-1] for one in report.with_action("pruned")}
-    weights = np.concatenate([array.ravel() for array in _kernels(pruned, names)])
-    sparsity = float(np.mean(weights == 0))
+    figures, kernels = _compressed(bench, tg.Pruning(sparsity=SPARSITY), "pruned")
+    sparsity = float(np.mean(np.concatenate([array.ravel() for array in kernels]) == 0))
     _require(
         abs(sparsity - SPARSITY) < 0.01, f"the weights of pruned layers are {sparsity:.1%} zeros"
     )
-    layers = float(len(report.with_action("pruned")))
-    return {"sparsity": sparsity, "layers": layers, "difference": difference}
+    return {"sparsity": sparsity, **figures}
 
 
 def cluster(bench: Bench) -> dict[str, float]:
     """In training: few values in each kernel, and the model computes what was trained."""
     import tfgreen as tg
 
-    technique = tg.Clustering(clusters=CLUSTERS)
-    wrapped = technique.prepare(bench.task.model)
-    bench.fit(wrapped)
-    clustered = technique.finalize(wrapped)
-    difference = _difference(bench.outputs(wrapped), bench.outputs(clustered))
-    _require(difference <= bench.tolerance, f"finalized, outputs differ by {difference:.2g}")
-    decisions = technique.report(wrapped).with_action("clustered")
-    names = {one.layer.rsplit("/", 1)[-1] for one in decisions}
-    values = max(len(np.unique(array)) for array in _kernels(clustered, names))
+    figures, kernels = _compressed(bench, tg.Clustering(clusters=CLUSTERS), "clustered")
+    values = max(len(np.unique(array)) for array in kernels)
     _require(values <= CLUSTERS, f"a clustered kernel has {values} values")
-    return {"values": float(values), "layers": float(len(decisions)), "difference": difference}
+    return {"values": float(values), **figures}
 
 
 def quantization_aware(bench: Bench) -> dict[str, float]:
@@ -189,6 +173,21 @@ def export_as_trained(bench: Bench) -> dict[str, float]:
     """Full int8 of the quantization-aware model, through all gates, in quanta of its outputs."""
     figures, content = _exported(bench, bench.rounding.finished)
     return figures | _quanta(bench, content)
+
+
+def _compressed(
+    bench: Bench, technique: Any, action: str
+) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Train with a technique, hold the outcome against what was trained; figures and kernels."""
+    wrapped = technique.prepare(bench.task.model)
+    bench.fit(wrapped)
+    compressed = technique.finalize(wrapped)
+    difference = _difference(bench.outputs(wrapped), bench.outputs(compressed))
+    _require(difference <= bench.tolerance, f"finalized, outputs differ by {difference:.2g}")
+    decisions = technique.report(wrapped).with_action(action)
+    names = {one.layer.rsplit("/", 1)[-1] for one in decisions}
+    figures = {"layers": float(len(decisions)), "difference": difference}
+    return figures, list(_kernels(compressed, names))
 
 
 def _trained_with_rounding(bench: Bench) -> Rounding:

@@ -97,7 +97,7 @@ def _samples(
         keeps = random.uniform(size=others.shape) < 0.9
         return np.where(keeps, patterns[classes], others).astype(dtype)
     patterns = _smooth(random, CLASSES, shape)
-    values = patterns[classes] + 0.3 * _smooth(random, len(classes), shape)
+    values = patterns[classes] + row.variation * _smooth(random, len(classes), shape)
     values = np.clip(0.5 + 0.2 * values + random.normal(0, 0.02, values.shape), 0, 1)
     return (row.low + (row.high - row.low) * values).astype(np.float32)
 

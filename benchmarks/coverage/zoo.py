@@ -26,6 +26,8 @@ class Row:
     build: makes the model.
     note: its size, and what was reduced.
     low, high: the range of its float inputs.
+    variation: how much samples of a class differ, as a share of what sets classes apart; so much
+        that the network with its random filters still tells the classes.
     calibration: samples to calibrate with; held_back: others, to judge by.
     is_light: whether `make test` recomputes it; the others take `make test-all`.
     is_deep: whether its weights need to be calmed, see `conditioning`.
@@ -36,6 +38,7 @@ class Row:
     note: str
     low: float = -1.0
     high: float = 1.0
+    variation: float = 0.3
     calibration: int = 64
     held_back: int = 64
     is_light: bool = False
@@ -236,7 +239,8 @@ def _of(name: str, note: str, size_pixels: int = 64, **options: Any) -> Row:
     is_scaled_inside = name.startswith(("EfficientNet", "MobileNetV3", "ConvNeXt"))
     low, high = (0.0, 255.0) if is_scaled_inside else (-1.0, 1.0)
     build = application(name, size_pixels, **options)
-    return Row(name, build, note, low, high, calibration=48, held_back=32, is_deep=True)
+    variation = 0.15 if name.startswith("EfficientNet") else 0.3
+    return Row(name, build, note, low, high, variation, calibration=48, held_back=32, is_deep=True)
 
 
 ROWS: dict[str, Row] = {
