@@ -88,6 +88,14 @@ def test_a_refusal_names_a_layer_and_a_way_out() -> None:
                 assert re.search(r"'[^']+'", what) and way_out, f"{name}, {column}: {cell.message}"
 
 
+def test_no_cell_failed_and_none_is_missing() -> None:
+    assert set(KNOWN) == set(ROWS)
+    for name, record in KNOWN.items():
+        assert set(record.cells) == set(COLUMNS), name
+        failed = [column for column, cell in record.cells.items() if cell.status == "failed"]
+        assert not failed, f"{name}: {', '.join(failed)}"
+
+
 def test_plain_tfmot_takes_none_of_them() -> None:
     cells = [r.cells["tfmot"] for r in KNOWN.values() if "tfmot" in r.cells]
     assert all(cell.status == "works" and not any(cell.figures.values()) for cell in cells)
