@@ -200,46 +200,64 @@ def teacher_of(job: Job) -> Any:
     fit(model, replace(job, setting=setting), job.epochs, PEAK_LEARNING_RATE, is_taught=False)
     keywords, _ = clips_of(job)
     _, accuracy = model.evaluate(keywords.x_test, keywords.y_test, verbose=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial-{path.name}")
-    model.save(partial)
-    partial.replace(path)
+    save_model(model, path)
     print(f"{path.stem}: held back {accuracy:.4f}, {time.perf_counter() - began:.0f} s", flush=True)
     return model
 
 
-def distillation(job: Job, features: bool) -> Any:
-    """The technique of a taught student."""
+def teaching(job: Job) -> list[Any]:
+    """The technique of a taught student; none for one that is alone."""
     import tfgreen as tg
 
-    return tg.Distillation(
+    if not VARIANTS[job.name].is_taught:
+        return []
+    technique = tg.Distillation(
         teacher=teacher_of(job),
         alpha=ALPHA,
         temperature=TEMPERATURE,
-        features=HINTS if features else None,
+        features=HINTS if VARIANTS[job.name].features else None,
         feature_weight=FEATURE_WEIGHT,
         sample_weights="labels",
     )
+    return [technique]
 
 
 def student_of(job: Job) -> Any:
     """The student of a variant, trained, in the form that is exported."""
-    import keras
-
     import tfgreen as tg
 
     variant = VARIANTS[job.name]
-    keras.utils.set_random_seed(job.seed)
-    model = keyword_net(STUDENT_WIDTH)
-    techniques = [distillation(job, variant.features)] if variant.is_taught else []
-    model = trained(model, techniques, job, job.epochs, PEAK_LEARNING_RATE)
+    if not variant.then:
+        return float_student(job)
+    model = float_student(replace(job, name="logits" if variant.is_taught else "alone"))
+    techniques = teaching(job)
     if variant.then == "round":
         techniques.insert(0, tg.QuantizationAwareTraining())
-    if variant.then == "prune":
+    else:
         techniques.insert(0, tg.Pruning(sparsity=0.8, end=0.5))
-    if variant.then:
-        model = trained(model, techniques, job, job.fine_epochs, FINE_LEARNING_RATE)
+    return trained(model, techniques, job, job.fine_epochs, FINE_LEARNING_RATE)
+
+
+def float_student(job: Job) -> Any:
+    """The student of a float variant; trained once and kept."""
+    import keras
+
+    path = job.path.with_suffix(".keras")
+    if path.exists():
+        return keras.models.load_model(path, compile=False)
+    keras.utils.set_random_seed(job.seed)
+    model = keyword_net(STUDENT_WIDTH)
+    model = trained(model, teaching(job), job, job.epochs, PEAK_LEARNING_RATE)
+    save_model(model, path)
     return model
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a .keras file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"partial-{path.name}")
+    model.save(partial)
+    partial.replace(path)
 
 
 def trained(model: Any, techniques: list[Any], job: Job, epochs: int, peak: float) -> Any:
