@@ -127,16 +127,18 @@ def with_ranges(model: TfliteModel, ranges: Mapping[str, tuple[float, float]]) -
 def with_constants(model: TfliteModel, values: Mapping[int, np.ndarray]) -> bytes:
     """The same model with other stored values for some constants, by tensor index.
 
-    A buffer that several tensors share is changed for the named tensor alone.
+    A buffer that several tensors share is changed for the named tensor alone. Values of int4 are
+    given one in each int8.
 
     Raises:
-        UnsupportedModelError: a tensor that is no plain constant, or one of less than 8 bits.
-        UsageError: values of another shape or dtype.
+        UnsupportedModelError: a tensor that is no plain constant, or one of less than 4 bits.
+        UsageError: values of another shape or dtype, or outside of -8..7 for int4.
     """
     root, graph = editable_copy(model)
     for index, array in values.items():
         old = model.constant(index)
-        if old.dtype.name != model.tensors[index].dtype:
+        packed = model.tensors[index].dtype == "int4"
+        if old.dtype.name != model.tensors[index].dtype and not packed:
             raise UnsupportedModelError(
                 f"Tensor {index} stores {model.tensors[index].dtype}, which is packed; only values "
                 "of whole bytes can be replaced."
@@ -149,10 +151,20 @@ def with_constants(model: TfliteModel, values: Mapping[int, np.ndarray]) -> byte
         changed = copy.copy(graph.tensors[index])
         changed.buffer = len(root.buffers)
         graph.tensors[index] = changed
-        data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+        stored = _nibbles(array) if packed else np.ascontiguousarray(array)
+        data = np.frombuffer(stored.tobytes(), np.uint8)
         root.buffers.append(load_schema().BufferT(data=data))
     drop_unused_constants(root)
     return pack(root, model.content)
+
+
+def _nibbles(values: np.ndarray) -> np.ndarray:
+    """int4 values two to a byte, the first in the lower half."""
+    flat = values.reshape(-1)
+    if flat.size and (flat.min() < -8 or flat.max() > 7):
+        raise UsageError(f"An int4 holds -8..7; received {flat.min()}..{flat.max()}.")
+    halves = np.append(flat, np.zeros(flat.size % 2, np.int8)).view(np.uint8) & 15
+    return np.asarray(halves[::2] | halves[1::2] << 4)
 
 
 def with_requantized_constants(

@@ -65,7 +65,7 @@ def _round_op(
         return {}
     rows = patches.reshape(-1, *patches.shape[2:])
     depthwise = op.name == "DEPTHWISE_CONV_2D"
-    bias, real_bias = _constant_bias(model, op), _constant_bias(plain, twin)
+    bias, real_bias = constant_bias(model, op), constant_bias(plain, twin)
     mean = rows.mean(axis=0, dtype=np.float64)
     if bias is None or real_bias is None:
         mean = np.zeros_like(mean)
@@ -77,7 +77,7 @@ def _round_op(
         shift = (rounded * scales.reshape(-1, 1) - matrix) * mean.T
     else:
         matrix = real.reshape(real.shape[0], -1)
-        if _shares_values(matrix):
+        if shares_values(matrix):
             steps = np.rint(matrix / scales.reshape(-1, 1))
             rounded = np.clip(steps, -_LIMIT, _LIMIT)
         else:
@@ -88,24 +88,28 @@ def _round_op(
     }
     if bias is not None and real_bias is not None:
         wanted = plain.constant(real_bias.index) - shift.sum(axis=1)
-        changed[bias.index] = _stored_bias(bias, wanted)
+        changed[bias.index] = stored_bias(bias, wanted)
     return changed
 
 
-def _shares_values(matrix: np.ndarray) -> bool:
+def shares_values(matrix: np.ndarray) -> bool:
     """Whether clustering shows: at most 64 values a channel, each for two weights or more."""
     most = min(_MOST_SHARED_VALUES, matrix.shape[1] // _LEAST_SHARING)
     return all(len(np.unique(row)) <= most for row in matrix)
 
 
-def _constant_bias(model: TfliteModel, op: Op) -> Tensor | None:
+def constant_bias(model: TfliteModel, op: Op) -> Tensor | None:
+    """The op's bias, if it has one that the file stores."""
     if len(op.inputs) < 3 or op.inputs[2] < 0:
         return None
     bias = model.tensors[op.inputs[2]]
     return bias if bias.is_constant else None
 
 
-def _stored_bias(bias: Tensor, wanted: np.ndarray) -> np.ndarray:
+def stored_bias(bias: Tensor, wanted: np.ndarray) -> np.ndarray:
+    """Real values as the bias tensor stores them."""
+    if bias.dtype == "float32":
+        return wanted.astype(np.float32)
     limits = np.iinfo(bias.dtype)
     scales = np.ones(1) if bias.quantization is None else bias.quantization.scales
     return np.clip(np.rint(wanted / scales), limits.min, limits.max).astype(bias.dtype)

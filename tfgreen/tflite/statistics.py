@@ -86,7 +86,7 @@ def collect_statistics(
     values = tuple(np.empty((runs, len(p)), np.float32) for p in positions)
     samplers = [found for op in model.ops if (found := patch_sampler(model, op, runs))]
     patches: dict[int, list[np.ndarray]] = {sampler.op.index: [] for sampler in samplers}
-    invoke = _preserving_interpreter(float_content, model)
+    invoke = preserving_interpreter(float_content, model)
     for run in range(runs):
         read = invoke([array[run] for array in inputs])
         for row, tensor in enumerate(tensors):
@@ -128,9 +128,10 @@ def _positions(size: int) -> np.ndarray:
     return np.sort(np.random.default_rng(size).choice(size, _VALUES_PER_RUN, replace=False))
 
 
-def _preserving_interpreter(
+def preserving_interpreter(
     content: bytes, model: TfliteModel
 ) -> Callable[[Sequence[np.ndarray]], Callable[[int], np.ndarray]]:
+    """A call that runs a file on one array an input, and then reads any tensor by its index."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
