@@ -116,7 +116,7 @@ class Workbench:
         if runner is None:
             return None
         try:
-            return runner.output([codes[index] for index in runner.model.inputs])
+            return runner.output([codes[index] for index in step.file.inputs])
         except TfgreenError:
             return None
 
@@ -157,10 +157,13 @@ def run_float(
     runner: Runner, step: Step, values: Reals, shape: tuple[int, ...]
 ) -> np.ndarray | None:
     """A float segment fed by the file's tensors, in the batches of the float model."""
-    sources = {twin: index for index, twin in step.twins.items() if index != step.output}
+    sources = {step.twins[index]: index for index in step.file.inputs}
+    wanted = step.real.inputs if step.real is not None else ()
     given = [
-        values[sources[twin]].reshape(-1, *runner.model.tensors[twin].shape).astype(np.float32)
-        for twin in runner.model.inputs
+        values[sources[twin]]
+        .reshape(-1, *runner.model.tensors[place].shape)
+        .astype(np.float32, copy=False)
+        for twin, place in zip(wanted, runner.model.inputs, strict=True)
     ]
     try:
         return runner.output(given).reshape(-1, *shape)
