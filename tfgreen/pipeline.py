@@ -45,6 +45,7 @@ from tfgreen.tflite import (
 )
 from tfgreen.verification import Certificate, certify
 from tfgreen.verification.certificate import SampleFacts
+from tfgreen.verification.oracle import rounding_of
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.structure import refuse_unknown_ops
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT, random_inputs
@@ -374,7 +375,9 @@ def _golden(content: bytes, samples: Samples | None, profile: ExportProfile) -> 
     for kernel_set in dict.fromkeys((*profile.kernel_sets.runs, "reference")):
         if not availability(kernel_set).available:
             continue
-        task = Task("golden vectors", shipped.content_for(kernel_set), file_inputs)
+        rounding = rounding_of(profile.kernel_sets.truth)
+        content_here = shipped.content_for(kernel_set)
+        task = Task("golden vectors", content_here, file_inputs, rounding=rounding)
         outcome = run_tasks(kernel_set, [task])[0]
         if outcome.status == "ok":
             outputs[kernel_set] = outcome.outputs

@@ -37,7 +37,7 @@ DEFAULT_PROFILE = "mobile-int8"
 Scheme = Literal["int8", "int16x8", "float16", "dynamic-int8", "weights-int4"]
 BoundaryType = Literal["int8", "uint8", "int16", "float32"]
 Encoding = Literal["sparse", "lut", "decode"]
-KernelSet = Literal["reference", "optimized", "xnnpack", "micro"]
+KernelSet = Literal["reference", "optimized", "xnnpack", "micro", "numpy"]
 
 _BYTE_UNITS = {
     "": 1,
@@ -64,6 +64,10 @@ _REFUSED_RUNTIMES: Mapping[tuple[str, str], str] = {
     ("weights-int4", "micro"): "TensorFlow Lite Micro refuses files with 4-bit weights",
     ("weights-int4", "reference"): "the reference kernels compute blockwise 4-bit "
     "FULLY_CONNECTED wrongly without a word",
+    **{
+        (scheme, "numpy"): "the NumPy interpreter computes with integer activations"
+        for scheme in ("float16", "dynamic-int8", "weights-int4")
+    },
 }
 
 
@@ -115,7 +119,8 @@ class KernelSets(_Section):
     """Which kernels decide (`truth`) and which are only held against them (`compared`).
 
     `reference` is TFLite's plain reference kernels, `optimized` its CPU kernels without any
-    delegate, `xnnpack` what phones and desktops run by default, `micro` TensorFlow Lite Micro.
+    delegate, `xnnpack` what phones and desktops run by default, `micro` TensorFlow Lite Micro,
+    `numpy` our own interpreter with the rounding of the truth (of `reference` if it is the truth).
     An op that the truth does not register fails the certificate; elsewhere it is told.
     """
 
@@ -177,6 +182,8 @@ class ExportProfile(_Section):
     input_type, output_type: dtype at the file's boundary. batch: samples a call, 1 by default.
     full_integer: no float op and no float tensor, except float32 input or output that is
         declared: then exactly the QUANTIZE and DEQUANTIZE at the boundary.
+    weight_scales: "channel": one for each output channel, the default; "tensor": one for a whole
+        kernel, for accelerators and DSPs that take no others.
     ops: names of the builtin ops allowed; None allows every builtin.
     encodings: how weights may be stored beside plainly: `sparse` where the runtime has DENSIFY
         (LiteRT), `lut` and `decode` where it has DECODE (TensorFlow Lite Micro). None by default.
@@ -191,6 +198,7 @@ class ExportProfile(_Section):
     output_type: BoundaryType
     batch: Annotated[int, Field(ge=1)] = 1
     full_integer: bool
+    weight_scales: Literal["channel", "tensor"] = "channel"
     ops: Annotated[tuple[OpName, ...], Field(strict=False)] | None = None
     encodings: Annotated[tuple[Encoding, ...], Field(strict=False)] = ()
     kernel_sets: KernelSets

@@ -68,7 +68,7 @@ def test_a_sound_file_passes_on_every_kernel_set() -> None:
     assert {(k.op, k.kernel_set, k.status) for k in certificate.kernels} == {
         (op, kernel_set, "ok")
         for op in ("FULLY_CONNECTED", "SOFTMAX")
-        for kernel_set in ("xnnpack", "reference", "optimized")
+        for kernel_set in ("xnnpack", "reference", "optimized", "numpy")
     }
     assert all((k.max_quanta or 0) <= 1 for k in certificate.kernels)
 
@@ -100,16 +100,44 @@ def test_shares_and_shapes(altered: Callable[..., None]) -> None:
     assert "gives the shape (1, 3) instead of (1, 4)" in check.message
 
 
+FLAT_LOGITS = Samples({"logits": np.zeros((4, 512), np.float32)})
+
+
+@needs_micro
 def test_a_kernel_set_that_dies_fails_with_the_ops_name() -> None:
-    samples = Samples({"logits": np.zeros((4, 512), np.float32)})
-    certificate = judge(tiny_models.int8_softmax(512), samples=samples)
-    (check,) = found(certificate, "op-crashed")
+    content = tiny_models.int8_softmax(512)
+    certificate = judge(content, "microcontroller-int8", samples=FLAT_LOGITS)
+    (check,) = [c for c in found(certificate, "op-crashed") if c.kernel_set == "micro"]
     assert check.status == "failed"
-    assert (check.op, check.kernel_set) == ("SOFTMAX 'scores'", "reference")
-    assert "The reference kernels died on SOFTMAX 'scores'" in check.message
+    assert check.op == "SOFTMAX 'scores'"
+    assert "The micro kernels died on SOFTMAX 'scores'" in check.message
     assert {k.kernel_set: k.status for k in certificate.kernels} == {
-        "xnnpack": "ok", "reference": "crashed", "optimized": "ok",
+        "micro": "crashed", "reference": "crashed", "xnnpack": "ok", "numpy": "ok",
     }  # fmt: skip
+    runtime = certificate.gate("runtime")
+    assert [c.kernel_set for c in runtime.checks if c.status == "failed"] == ["micro"]
+
+
+@pytest.mark.parametrize("profile", ["mobile-int8", "coral-edgetpu-int8"])
+def test_the_oracle_stands_in_where_the_reference_dies(profile: str) -> None:
+    """Compared or the truth, it is what a host runs in place of something else."""
+    certificate = judge(tiny_models.int8_softmax(512), profile, samples=FLAT_LOGITS)
+    (check,) = found(certificate, "op-crashed")
+    assert (check.status, check.kernel_set) == ("warning", "reference")
+    assert "The reference kernels died on SOFTMAX 'scores'" in check.message
+    assert "'numpy' stands in" in check.message
+    runtime = certificate.gate("runtime")
+    (told,) = [check for check in runtime.checks if check.name == "stand-in"]
+    assert told.status == "warning" and "died on the file" in told.message
+    assert "Every op was fed the intermediates of the numpy kernels." in certificate.notes
+    assert certificate.passed and certificate.runtime
+
+
+def test_where_neither_can_the_optimized_kernels_show_the_intermediates(
+    altered: Callable[..., None],
+) -> None:
+    altered("numpy", "the file", lambda _: Outcome("unregistered", "There is no SOFTMAX."))
+    certificate = judge(tiny_models.int8_softmax(512), samples=FLAT_LOGITS)
     runtime = certificate.gate("runtime")
     assert [c.kernel_set for c in runtime.checks if c.status == "failed"] == ["reference"]
     assert any("optimized kernels, since the reference" in note for note in certificate.notes)
@@ -137,16 +165,22 @@ def test_known_bad_where_it_is_only_compared() -> None:
 def test_known_bad_where_it_is_the_truth() -> None:
     certificate = judge(tiny_models.int8_sum(), "coral-edgetpu-int8")
     (check,) = found(certificate, "op-known-bad")
-    assert (check.status, check.kernel_set) == ("failed", "reference")
-    by_set = {k.kernel_set: k.status for k in certificate.kernels}
-    assert by_set == {"reference": "known-bad", "optimized": "ok", "xnnpack": "ok"}
+    assert (check.status, check.kernel_set) == ("warning", "reference")
+    assert "'numpy' stands in" in check.message
+    assert {k.kernel_set: k.status for k in certificate.kernels} == {
+        "reference": "known-bad", "optimized": "ok", "xnnpack": "ok", "numpy": "ok",
+    }  # fmt: skip
+    assert all((run.max_quanta or 0) <= 1 for run in certificate.runtime)
+    assert any("intermediates of the numpy kernels" in note for note in certificate.notes)
 
 
 def test_known_bad_on_every_kernel_set_that_there_is() -> None:
     tensors = [TensorSpec(name, (1, 8), scale=0.1, zero_point=9) for name in ("x", "y")]
     content = build(tensors, [OpSpec("NEG", ["x"], ["y"])], ["x"], ["y"])
     certificate = judge(content)
-    assert {k.status for k in certificate.kernels} == {"known-bad"}
+    by_set = {k.kernel_set: k.status for k in certificate.kernels}
+    assert by_set.pop("numpy") == "ok", "the only one that does what is specified"
+    assert set(by_set.values()) == {"known-bad"}
     assert sorted(c.status for c in found(certificate, "op-known-bad")) == [
         "failed", "warning", "warning",
     ]  # fmt: skip
@@ -174,9 +208,10 @@ def test_an_op_that_the_reference_has_not() -> None:
     content = build(tensors, [OpSpec("ELU", ["x"], ["y"])], ["x"], ["y"])
     certificate = judge(content)
     assert {k.kernel_set: k.status for k in certificate.kernels} == {
-        "xnnpack": "ok", "reference": "unregistered", "optimized": "ok",
+        "xnnpack": "ok", "reference": "unregistered", "optimized": "ok", "numpy": "ok",
     }  # fmt: skip
     assert certificate.gate("kernels").status == "passed"
+    assert {run.kernel_set for run in certificate.runtime} == {"reference", "optimized"}
 
 
 def test_ops_that_cannot_be_run_alone_are_told() -> None:

@@ -34,7 +34,7 @@ def test_the_reference_stands_in_for_a_missing_truth(no_micro: None) -> None:
     lineup = Lineup.of(load_profile("microcontroller-int8"))
     assert (lineup.truth, lineup.compared) == ("reference", ("xnnpack",))
     assert {name: facts.role for name, facts in lineup.facts.items()} == {
-        "micro": "truth", "reference": "stand-in", "xnnpack": "compared",
+        "micro": "truth", "reference": "stand-in", "xnnpack": "compared", "numpy": "oracle",
     }  # fmt: skip
     (check,) = lineup.checks("kernels")
     assert check.status == "warning"

@@ -47,15 +47,19 @@ class TensorAudit:
 
 
 class Saturation:
-    """Counts of one quantized tensor's values at the ends of its range, part by part."""
+    """Counts of one quantized tensor's values at the ends of its range, part by part.
+
+    Attributes:
+        total: Values so far.
+    """
 
     def __init__(self) -> None:
-        self._total = self._lowest = self._highest = 0
+        self.total = self._lowest = self._highest = 0
 
     def add(self, values: np.ndarray) -> None:
         """Take in a part of the tensor's values, integers of any shape."""
         limits = np.iinfo(values.dtype)
-        self._total += values.size
+        self.total += values.size
         self._lowest += int(np.count_nonzero(values == limits.min))
         self._highest += int(np.count_nonzero(values == limits.max))
 
@@ -68,8 +72,8 @@ class Saturation:
             index=tensor_index,
             name=tensor.name,
             op=producer.name if producer is not None else "",
-            lowest_share=self._lowest / max(self._total, 1),
-            highest_share=self._highest / max(self._total, 1),
+            lowest_share=self._lowest / max(self.total, 1),
+            highest_share=self._highest / max(self.total, 1),
             peak_accumulator=peak_accumulator,
             accumulator_bits=64 if tensor.dtype == "int16" else 32,
         )

@@ -123,6 +123,24 @@ class KernelResult(_Record):
     message: str = ""
 
 
+class TensorSaturation(_Record):
+    """How one quantized activation used its range, and the op that wrote it its accumulator.
+
+    `lowest_share` and `highest_share` are the shares of values (0 to 1) at either end of the
+    dtype. `clipped_share` counts those that may stand for values beyond it: not the zeros of a
+    RELU, nor the sixes of a RELU6; `null` where the op copies values or there is none (graph
+    inputs). `headroom_bits` tells how often the largest accumulator could double before it
+    overflows, `null` where the oracle saw none.
+    """
+
+    tensor: str
+    op: str
+    lowest_share: float
+    highest_share: float
+    clipped_share: float | None
+    headroom_bits: float | None
+
+
 class OutputFidelity(_Record):
     """One output of the file against the float model's, on the truth kernel set.
 
@@ -170,9 +188,12 @@ class Metric(_Record):
 
 
 class KernelSetFacts(_Record):
-    """One kernel set of the profile: its part in the judgement, and whether it is installed."""
+    """One kernel set: its part in the judgement, and whether it is installed.
 
-    role: Literal["truth", "compared", "stand-in"]
+    The `oracle` is what every op is held against; it is in no profile, unless it is named there.
+    """
+
+    role: Literal["truth", "compared", "stand-in", "oracle"]
     available: bool
     version: str | None
     reason: str = ""
@@ -193,10 +214,11 @@ class Certificate(_Record):
         verdict: `failed` if any gate failed.
         arena_bytes: Tensor arena in use after loading on the micro kernels (64-bit host);
             `arena_to_load_bytes` is the smallest one in which the file loads. `null`: not run.
-        kernel_sets: Those of the profile, the truth first.
+        kernel_sets: Those of the profile, the truth first, and the oracle.
         samples: What every op was fed; metric_samples: on what metrics and agreement rest.
         calibration: What the ranges were found with, as the export told; `null`: nobody told, or
             none was needed.
+        saturation: Every quantized activation; empty where activations are floats.
         sqnr_db, agreement: The worst over all outputs; `null` where there is no such number.
         notes: What the numbers do not say, or cannot.
         created_with: Versions of the packages that computed all this.
@@ -222,6 +244,7 @@ class Certificate(_Record):
     layers: tuple[LayerFidelity, ...]
     kernels: tuple[KernelResult, ...]
     runtime: tuple[RuntimeResult, ...]
+    saturation: tuple[TensorSaturation, ...] = ()
     notes: tuple[str, ...]
     created_with: dict[str, str]
 

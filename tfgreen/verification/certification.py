@@ -26,6 +26,7 @@ from tfgreen.verification.execution import Executor, OnProgress
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import check_labels, is_classification, per_sample
 from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
+from tfgreen.verification.saturation import findings
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.structure import check_structure, refuse_unknown_ops
 from tfgreen.verification.workload import Workload, batch_of
@@ -165,8 +166,10 @@ class _Certification:
             batch=self._workload.batch,
             classifying=self._classifying,
             is_made_up=self._workload.is_made_up,
+            stand_in=evidence.stand_in,
         )
         fidelity_gate, outputs, metrics = self._fidelity()
+        saturation = evidence.saturation.results(evidence.kernels.peaks())
         gates = (
             check_structure(
                 self._shipped,
@@ -175,7 +178,7 @@ class _Certification:
                 allow_select_ops=allow_select_ops,
             ),
             self._shipped.with_unpacking(
-                evidence.kernels.gate(),
+                evidence.kernels.gate(findings(saturation, self._workload.is_made_up)),
                 lineup.truth,
                 evidence.outputs.get(lineup.truth),
                 evidence.unpacked_outputs,
@@ -204,6 +207,7 @@ class _Certification:
             layers=evidence.layers.results() if evidence.layers else (),
             kernels=evidence.kernels.results(),
             runtime=compare_runs(self._model, lineup, runs),
+            saturation=saturation,
             notes=tuple(self._notes()),
             created_with=_versions(),
         )
@@ -274,7 +278,12 @@ class _Certification:
         if self._workload.is_made_up:
             notes.append("The inputs were made up from a fixed seed: no samples were given.")
         trial = self._evidence.kernels
-        notes.append(f"Every op was fed the intermediates of the {trial.capture_set} kernels.")
+        notes.append(f"Every op was fed the intermediates of the {trial.source} kernels.")
+        if self._lineup.oracle is not None:
+            notes.append(
+                f"Every op was held against the NumPy interpreter, which computes it as specified, "
+                f"with the rounding of the {self._lineup.rounding} kernels."
+            )
         layers = self._evidence.layers
         if layers is not None and layers.unmatched:
             notes.append(

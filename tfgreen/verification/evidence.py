@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,16 +21,19 @@ from tfgreen.verification.kernels import KernelTrial, Values
 from tfgreen.verification.layers import LayerTrial
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import per_sample
+from tfgreen.verification.oracle import ORACLE, REPLACED, misled, refuses
+from tfgreen.verification.saturation import SaturationTrial
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.workload import Workload, batch_of
 
 PORTION_BYTES = 512 << 20
 """Most bytes of intermediates at once: of the file, and again of the float model."""
 
-SLOW_KERNEL_SETS = frozenset({"micro", "reference"})
+SLOW_KERNEL_SETS = frozenset({"micro", "numpy", "reference"})
 SLOW_MAC_BUDGET = 5_000_000_000
 """Multiply-accumulates for which a slow kernel set goes on beyond the probed samples."""
 
+_CAPTURE = "capture"
 _FLOAT_CAPTURE_SET = "optimized"
 _FLOAT_OUTPUT_SET = "xnnpack"
 
@@ -52,10 +55,12 @@ class Evidence:
         unpacked_outputs: Of the probed calls, on the truth, where the file's constants are packed:
             the outputs of the same file with plain ones.
         arena_bytes, arena_to_load_bytes: As the micro kernels told them; else None.
+        stand_in: Why the oracle ran the file in place of the reference kernels; "" if it did not.
         notes: What was done differently, and why.
     """
 
     kernels: KernelTrial
+    saturation: SaturationTrial
     layers: LayerTrial | None = None
     outputs: dict[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -66,6 +71,7 @@ class Evidence:
     unpacked_outputs: tuple[np.ndarray, ...] | None = None
     arena_bytes: int | None = None
     arena_to_load_bytes: int | None = None
+    stand_in: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -96,7 +102,11 @@ class _Gathering:
         self._lineup, self._workload, self._executor = lineup, workload, executor
         self._float_inputs: tuple[np.ndarray, ...] = ()
         capture_set = lineup.capture_set(model)
-        self._found = Evidence(KernelTrial(model, lineup, capture_set, limits.op_quanta))
+        self._found = Evidence(
+            KernelTrial(model, lineup, capture_set, limits.op_quanta), SaturationTrial(model)
+        )
+        wrong = misled(model) if lineup.oracle is not None else None
+        self._interpreting = "" if wrong is None else f"it {wrong.told}."
         if float_model is not None and workload.samples is not None:
             self._float_inputs = quantize_inputs(float_model, workload.samples)
             if batch_of(float_model) == workload.batch:
@@ -112,16 +122,18 @@ class _Gathering:
             self._showing = trial.capture_set
         portions = list(self._portions())
         tasks = self._capture_tasks(portions[0]) | self._whole_file_tasks()
-        outcomes = self._executor.run_each("running the file", tasks)
+        outcomes = self._run_each("running the file", tasks)
         self._take_whole_file(outcomes)
         for portion in portions:
             if portion != portions[0]:
                 tasks = self._capture_tasks(portion)
-                outcomes = self._executor.run_each("capturing", tasks)
+                outcomes = self._run_each("capturing", tasks)
             values = self._captured(outcomes, portion)
             if values is None:
                 break
             self._run_ops(values)
+            if self._lineup.oracle is not None:
+                self._found.saturation.add(values)
             truths = outcomes.get((_FLOAT_CAPTURE_SET, "float capture"))
             if self._found.layers is not None and truths is not None and truths.ok:
                 self._found.layers.add(values, truths.tensors)
@@ -129,6 +141,41 @@ class _Gathering:
         outputs = self._found.outputs
         self._found.outputs = {name: outputs[name] for name in self._lineup.runs if name in outputs}
         return self._found
+
+    def _run_each(
+        self, doing: str, tasks: dict[tuple[str, str], Task]
+    ) -> dict[tuple[str, str], Outcome]:
+        """Outcomes of the tasks; the oracle's for what the reference kernels cannot do."""
+        outcomes: dict[tuple[str, str], Outcome] = {}
+        if self._interpreting:
+            outcomes = self._interpreted(doing, [key for key in tasks if key[0] == REPLACED], tasks)
+        rest = {key: task for key, task in tasks.items() if key not in outcomes}
+        outcomes |= self._executor.run_each(doing, rest)
+        refused = [key for key in rest if key[0] == REPLACED and refuses(outcomes[key])]
+        if refused and self._lineup.oracle is not None:
+            messages = [outcomes[key].message for key in refused]
+            self._interpreting = messages[0]
+            outcomes |= self._interpreted(doing, refused, tasks)
+        return outcomes
+
+    def _interpreted(
+        self, doing: str, keys: list[tuple[str, str]], tasks: dict[tuple[str, str], Task]
+    ) -> dict[tuple[str, str], Outcome]:
+        """The oracle's outcomes, if it can do all that is asked, under the names of others."""
+        work = {ORACLE: [self._for_oracle(tasks[key]) for key in keys]}
+        found = self._executor.run(doing, work)[ORACLE] if keys else []
+        if not keys or not all(outcome.ok for outcome in found):
+            self._interpreting = ""
+            return {}
+        self._found.stand_in = self._interpreting
+        if any(key[1] == _CAPTURE for key in keys):
+            self._found.kernels.is_stood_in_for = True
+        return dict(zip(keys, found, strict=True))
+
+    def _for_oracle(self, task: Task) -> Task:
+        packed = task.content is self._shipped.model.content
+        content = self._shipped.content_for(ORACLE) if packed else task.content
+        return replace(task, content=content, rounding=REPLACED)
 
     def _fold_constants(self) -> None:
         trial = self._found.kernels
@@ -150,7 +197,7 @@ class _Gathering:
         trial = self._found.kernels
         inputs = _part(self._workload.inputs, portion)
         content = trial.captured_model.content
-        tasks = {(trial.capture_set, "capture"): Task("the file", content, inputs, "all")}
+        tasks = {(trial.capture_set, _CAPTURE): Task("the file", content, inputs, "all")}
         if self._found.layers is not None and self._float_model is not None:
             inputs = _part(self._float_inputs, portion)
             task = Task("the float model", self._float_model.content, inputs, "all")
@@ -166,7 +213,13 @@ class _Gathering:
             if len(inputs[0]):
                 micro = name == "micro"
                 content = self._shipped.content_for(name)
-                task = Task("the file", content, inputs, measure_loading_arena=micro)
+                task = Task(
+                    "the file",
+                    content,
+                    inputs,
+                    measure_loading_arena=micro,
+                    rounding=self._lineup.rounding,
+                )
                 tasks[name, "file"] = task
         probed = slice(0, self._workload.probed_calls)
         if self._shipped.is_packed:
@@ -238,13 +291,13 @@ class _Gathering:
     def _captured(self, outcomes: dict[tuple[str, str], Outcome], portion: slice) -> Values | None:
         """The intermediates; captured again on the optimized kernels if the first ones failed."""
         trial = self._found.kernels
-        outcome = outcomes[trial.capture_set, "capture"]
+        outcome = outcomes[trial.capture_set, _CAPTURE]
         if not outcome.ok and portion.start == 0 and trial.capture_set != "optimized":
             failed = trial.capture_set
             self._note_failed_capture(failed, outcome)
             trial.capture_set = "optimized"
             tasks = self._capture_tasks(portion)
-            outcome = self._executor.run_each("capturing", tasks)["optimized", "capture"]
+            outcome = self._executor.run_each("capturing", tasks)["optimized", _CAPTURE]
         if not outcome.ok:
             trial.capture_problem = outcome.message
             if trial.capture_set == self._showing:  # its outputs would begin with a gap
@@ -270,9 +323,7 @@ class _Gathering:
 
     def _run_ops(self, values: Values) -> None:
         trial = self._found.kernels
-        tasks = trial.tasks(values)
-        work = {name: tasks for name in self._lineup.runs if name != trial.capture_set}
-        trial.add(values, self._executor.run("running each op", work))
+        trial.add(values, self._executor.run("running each op", trial.tasks(values)))
 
     def _join_captured(self) -> None:
         """Put what the capture showed before the outputs of the further calls."""

@@ -35,6 +35,7 @@ class OpTrial:
         comparisons: Kernel set to one comparison per output.
         ran: The kernel sets that gave a result.
         baseline: The one that the others are held against: the first that is not known bad.
+        peak_accumulator: The largest sum that the oracle saw.
     """
 
     model: TfliteModel
@@ -46,6 +47,7 @@ class OpTrial:
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     baseline: str | None = None
+    peak_accumulator: int | None = None
 
     @classmethod
     def of(cls, file: TfliteModel, op: Op, cut_from: TfliteModel, cut: Op) -> OpTrial:
@@ -81,6 +83,7 @@ class OpTrial:
                 values[kernel_set] = result
             elif result.ok:
                 values[kernel_set] = result.outputs
+                self._note_peak(result.peak_accumulator)
             else:
                 self.problems.setdefault(kernel_set, (result.status, result.message))
         self.ran |= values.keys()
@@ -117,6 +120,10 @@ class OpTrial:
         tensor = self.model.tensors[self.op.outputs[0]].name if self.op.outputs else ""
         named = {"op_index": self.op.index, "op": self.op.name, "tensor": tensor}
         return KernelResult.model_validate(named | {"kernel_set": kernel_set} | facts)
+
+    def _note_peak(self, peak: int | None) -> None:
+        if peak is not None:
+            self.peak_accumulator = max(peak, self.peak_accumulator or 0)
 
     def _compare(
         self,

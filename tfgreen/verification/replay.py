@@ -1,7 +1,8 @@
 """Golden vectors replayed: does this machine compute what the exporting machine computed?
 
-The reference kernels and TensorFlow Lite Micro have to give the same integers, and the same floats
-to within a quantum (1e-5 of their range): mathematical libraries round otherwise. XNNPACK and the
+The reference kernels, TensorFlow Lite Micro and the NumPy interpreter have to give the same
+integers, and the same floats to within a quantum (1e-5 of their range): mathematical libraries
+round otherwise. XNNPACK and the
 optimised kernels choose their instructions by processor: they have to stay within the profile's
 limits for the runtime, and keep its SQNR where there is no class to compare.
 """
@@ -25,11 +26,12 @@ from tfgreen.verification.certificate import (
 )
 from tfgreen.verification.labels import quanta
 from tfgreen.verification.metrics import classes, is_classification
+from tfgreen.verification.oracle import ORACLE, rounding_of
 from tfgreen.verification.quanta import finite_range, float_quantum, quantum_of
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.sqnr import is_noisy, output_sqnr_db
 
-BIT_EXACT_KERNEL_SETS = frozenset({"reference", "micro"})
+BIT_EXACT_KERNEL_SETS = frozenset({"reference", "micro", ORACLE})
 
 Answers = Sequence[np.ndarray]
 """One array per graph output, (vectors, *tensor shape) in the file's dtype."""
@@ -49,7 +51,7 @@ def with_replay(
     """
     shipped = Shipped.of(content)
     checks = [
-        _replay_one(shipped, file_inputs, kernel_set, answers, profile.limits)
+        _replay_one(shipped, file_inputs, kernel_set, answers, profile)
         for kernel_set, answers in expected.items()
     ]
     runtime = certificate.gate("runtime")
@@ -63,14 +65,20 @@ def _replay_one(
     file_inputs: Sequence[np.ndarray],
     kernel_set: str,
     expected: Answers,
-    limits: Limits,
+    profile: ExportProfile,
 ) -> Check:
+    limits = profile.limits
     installed = availability(kernel_set)
     if not installed.available:
         text = f"The golden vectors are not replayed on {kernel_set}: {installed.reason}"
         return _check(kernel_set, "skipped", text)
     model = shipped.plain
-    task = Task("the golden vectors", shipped.content_for(kernel_set), tuple(file_inputs))
+    task = Task(
+        "the golden vectors",
+        shipped.content_for(kernel_set),
+        tuple(file_inputs),
+        rounding=rounding_of(profile.kernel_sets.truth),
+    )
     outcome = run_tasks(kernel_set, [task])[0]
     if outcome.status != "ok":
         return _check(kernel_set, "failed", f"The golden vectors do not run: {outcome.message}")

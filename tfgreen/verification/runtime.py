@@ -20,6 +20,7 @@ from tfgreen.verification.execution import FEWER_SAMPLES
 from tfgreen.verification.labels import counted, quanta
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import classes, per_sample
+from tfgreen.verification.oracle import ORACLE, REPLACED
 from tfgreen.verification.quanta import finite_range, float_quantum, quantum_of
 from tfgreen.verification.sqnr import is_noisy, output_sqnr_db
 
@@ -37,6 +38,7 @@ class EndToEnd:
         batch: Samples in a call.
         classifying: Positions of the outputs that hold one score per class.
         is_made_up: Whether the inputs came from a seed: then no limit fails.
+        stand_in: Why the NumPy interpreter ran the file in place of the reference kernels, if so.
     """
 
     outputs: Outputs
@@ -44,6 +46,7 @@ class EndToEnd:
     batch: int
     classifying: frozenset[int]
     is_made_up: bool
+    stand_in: str = ""
 
 
 def compare_runs(model: TfliteModel, lineup: Lineup, runs: EndToEnd) -> tuple[RuntimeResult, ...]:
@@ -109,6 +112,9 @@ def _decision_value(model: TfliteModel, position: int) -> float:
 
 
 def _who_ran(lineup: Lineup, runs: EndToEnd) -> Iterator[Check]:
+    if runs.stand_in and REPLACED in lineup.runs:
+        text = f"'{ORACLE}' stands in for '{REPLACED}' with the same rounding: {runs.stand_in}"
+        yield _check("stand-in", "warning", text, kernel_set=REPLACED)
     for name in lineup.runs:
         is_truth = name == lineup.truth
         if name in runs.problems:

@@ -1,0 +1,143 @@
+"""Where values saturate, and how much room the accumulators keep: the audit of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from tfgreen.flatbuffer import Tensor, TfliteModel
+from tfgreen.reference.saturation import Saturation, TensorAudit
+from tfgreen.verification.certificate import Check, TensorSaturation
+from tfgreen.verification.labels import counted
+
+CLIPPED_SHARE = 0.01
+"""A tensor that loses more of its values at an end of its range is told as a finding."""
+HEADROOM_BITS = 1.0
+"""So is an accumulator that could not double once more."""
+
+_QUANTIZED = frozenset({"int8", "uint8", "int16"})
+_COPIES = frozenset(
+    {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "PADV2", "MIRROR_PAD", "PACK"}
+    | {"CONCATENATION", "SPLIT", "SPLIT_V", "SLICE", "STRIDED_SLICE", "UNPACK", "GATHER", "TILE"}
+    | {"SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"}
+    | {"MAX_POOL_2D", "REDUCE_MAX", "REDUCE_MIN", "RESIZE_NEAREST_NEIGHBOR", "BROADCAST_TO"}
+)
+_BOUNDED = frozenset({"SOFTMAX", "LOGISTIC", "TANH"})
+_BOUNDED_BELOW = frozenset({"HARD_SWISH", "GELU", "ELU"})
+_CEILINGS = {2: 1.0, 3: 6.0}  # RELU_N1_TO_1 and RELU6 of the schema's ActivationFunctionType
+_CEILINGS_OF_OPS = {"RELU6": 6.0, "RELU_N1_TO_1": 1.0, "RELU_0_TO_1": 1.0}
+
+
+class SaturationTrial:
+    """Counts the values at the ends of every quantized activation's range, portion by portion."""
+
+    def __init__(self, model: TfliteModel) -> None:
+        self._model = model
+        self._counts = {
+            index: Saturation()
+            for index in (*model.inputs, *(i for op in model.ops for i in op.outputs))
+            if model.tensors[index].dtype in _QUANTIZED and model.tensors[index].quantization
+        }
+
+    def add(self, values: Mapping[int, np.ndarray]) -> None:
+        """Take in activations by tensor index, (calls, *tensor shape)."""
+        for index, count in self._counts.items():
+            if index in values:
+                count.add(values[index])
+
+    def results(self, peaks: Mapping[int, int]) -> tuple[TensorSaturation, ...]:
+        """In the file's order; `peaks` are the largest accumulators by tensor index."""
+        found = []
+        for index, count in self._counts.items():
+            if count.total:
+                audit = count.audit(self._model, index, peaks.get(index))
+                found.append(_told(self._model.tensors[index], audit, self._activation(index)))
+        return tuple(found)
+
+    def _activation(self, index: int) -> int:
+        producer = self._model.producer(index)
+        return int(getattr(producer and producer.options, "fusedActivationFunction", 0) or 0)
+
+
+def findings(results: tuple[TensorSaturation, ...], is_made_up: bool) -> Iterator[Check]:
+    """What the audit found out, in words: what clips, and what is about to overflow."""
+    owned = [result for result in results if result.clipped_share is not None]
+    if not owned:
+        return
+    clipping = [result for result in owned if (result.clipped_share or 0.0) > CLIPPED_SHARE]
+    worst = max(owned, key=lambda result: result.clipped_share or 0.0)
+    share = worst.clipped_share or 0.0
+    text = f"{counted(len(clipping), 'tensor')} of {len(owned)} lose more than "
+    text += f"{CLIPPED_SHARE:.0%} of their values at an end of their range"
+    if share:
+        text += f"; the worst is {_named(worst)} with {share:.2%}"
+    if clipping:
+        text += ". Its range is too narrow for these samples: calibrate with more data like them"
+    status = "warning" if clipping else "passed"
+    if is_made_up:
+        status = "skipped"
+        text += "; the inputs are made up, so that this decides nothing"
+    yield _check("saturation", status, text, share, CLIPPED_SHARE, "share of values")
+    yield from _headroom_findings(results, is_made_up)
+
+
+def _headroom_findings(results: tuple[TensorSaturation, ...], is_made_up: bool) -> Iterator[Check]:
+    summed = [result for result in results if result.headroom_bits is not None]
+    if not summed:
+        return
+    fullest = min(summed, key=lambda result: result.headroom_bits or 0.0)
+    bits = fullest.headroom_bits or 0.0
+    if bits < 0:
+        status, text = "failed", f"The accumulator of {_named(fullest)} overflows"
+    else:
+        status = "warning" if bits < HEADROOM_BITS else "passed"
+        text = f"The fullest accumulator, that of {_named(fullest)}, has {bits:.1f} bits left"
+        text += "" if status == "passed" else ": an input twice as large makes it overflow"
+    if is_made_up and status == "failed":
+        status = "warning"
+    yield _check("accumulators", status, text, bits, HEADROOM_BITS, "bits")
+
+
+def _named(result: TensorSaturation) -> str:
+    return f"{result.op} '{result.tensor}'"
+
+
+def _check(name: str, status: str, text: str, measured: float, limit: float, unit: str) -> Check:
+    return Check.model_validate(
+        {
+            "gate": "kernels", "name": name, "status": status, "message": f"{text}.",
+            "measured": measured, "limit": limit, "unit": unit,
+        }
+    )  # fmt: skip
+
+
+def _told(tensor: Tensor, audit: TensorAudit, activation: int) -> TensorSaturation:
+    lowest_is_loss, highest_is_loss = _losses(tensor, audit.op, activation)
+    clipped = lowest_is_loss * audit.lowest_share + highest_is_loss * audit.highest_share
+    return TensorSaturation(
+        tensor=tensor.name,
+        op=audit.op,
+        lowest_share=audit.lowest_share,
+        highest_share=audit.highest_share,
+        clipped_share=None if audit.op in ("", *_COPIES) else clipped,
+        headroom_bits=audit.headroom_bits,
+    )
+
+
+def _losses(tensor: Tensor, op: str, activation: int) -> tuple[bool, bool]:
+    """Whether values at the lower and the upper end may stand for others beyond it.
+
+    They do not where the op itself ends there: at the zero of a RELU, at six of a RELU6, at the
+    fixed range of a SOFTMAX.
+    """
+    if op in _BOUNDED or tensor.quantization is None:
+        return False, False
+    limits = np.iinfo(tensor.dtype)
+    scale = float(tensor.quantization.scales[0])
+    zero_point = int(tensor.quantization.zero_points[0])
+    ceiling = _CEILINGS.get(activation, _CEILINGS_OF_OPS.get(op))
+    ends_at_six = ceiling is not None and abs((limits.max - zero_point) * scale - ceiling) <= scale
+    begins_at_zero = zero_point == limits.min or op in _BOUNDED_BELOW
+    floor_is_reached = activation == 2 or op == "RELU_N1_TO_1"
+    return not (begins_at_zero or floor_is_reached), not ends_at_six
