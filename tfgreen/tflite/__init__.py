@@ -6,6 +6,17 @@ from tfgreen.tflite.conversion import (
     convert,
     convert_float,
     describe,
+    treat,
 )
+from tfgreen.tflite.treatment import Treated, Treatment
 
-__all__ = ["Conversion", "ConversionOptions", "convert", "convert_float", "describe"]
+__all__ = [
+    "Conversion",
+    "ConversionOptions",
+    "Treated",
+    "Treatment",
+    "convert",
+    "convert_float",
+    "describe",
+    "treat",
+]

@@ -16,14 +16,17 @@ from tfgreen.flatbuffer.schema import load_schema
 
 _UINT8_OFFSET = 128
 _DEQUANTIZE_VERSIONS = {"int8": 2, "int16": 3}  # the first ones that take these types
+_QUANTIZE_VERSIONS = {"int8": 1, "int16": 3}
+_NARROWER = 1 << 8  # steps of 16 bits in one of 8
+_PROBABILITIES = frozenset({"SOFTMAX", "LOGISTIC"})
 
 
 def with_boundary(content: bytes, input_type: str, output_type: str) -> bytes:
     """The same file with its quantized inputs and outputs given as the dtypes asked for.
 
     Inputs and outputs that are not quantized (tokens, indices) stay as they are, and so does a
-    boundary that has the dtype already. int8 may become uint8 or float32; int16 float32.
-    Raises UnsupportedModelError for any other step.
+    boundary that has the dtype already. int8 may become uint8 or float32; int16 float32, and
+    an int16 output also int8. Raises UnsupportedModelError for any other step.
     """
     model = TfliteModel.from_bytes(content)
     edit = _Edit(model)
@@ -31,7 +34,8 @@ def with_boundary(content: bytes, input_type: str, output_type: str) -> bytes:
         if _needs_step(model, index, input_type):
             edit.convert_input(position, index, input_type)
     for position, index in enumerate(model.outputs):
-        if _needs_step(model, index, output_type):
+        narrows = (model.tensors[index].dtype, output_type) == ("int16", "int8")
+        if narrows or _needs_step(model, index, output_type):
             edit.convert_output(position, index, output_type)
     return edit.content() if edit.changed else content
 
@@ -57,7 +61,7 @@ class _Edit:
             self._schema.Model.GetRootAs(bytearray(model.content))
         )
         self._graph = self._root.subgraphs[0]
-        self._source = model.content
+        self._model, self._source = model, model.content
         self._dtypes = [tensor.dtype for tensor in model.tensors]
         self.changed = False
 
@@ -74,7 +78,7 @@ class _Edit:
             version = _DEQUANTIZE_VERSIONS[self._dtypes[index]]
             op = self._op("DEQUANTIZE", version, index, new)
         else:
-            op = self._op("QUANTIZE", 1, index, new)
+            op = self._op("QUANTIZE", _QUANTIZE_VERSIONS[self._dtypes[index]], index, new)
         self._graph.operators.append(op)
         self._move_signature("outputs", index, new)
 
@@ -91,6 +95,14 @@ class _Edit:
             new.quantization = self._schema.QuantizationParametersT()
             new.quantization.scale = old.quantization.scale
             new.quantization.zeroPoint = [int(old.quantization.zeroPoint[0]) + _UINT8_OFFSET]
+        elif dtype == "int8":
+            producer = self._model.producer(index)
+            squashed = producer is not None and producer.name in _PROBABILITIES
+            steps = self._model.tensors[index].quantization
+            wide = 0.0 if steps is None else float(steps.scales[0]) * _NARROWER
+            new.quantization = self._schema.QuantizationParametersT()
+            new.quantization.scale = [1 / 256 if squashed else wide]
+            new.quantization.zeroPoint = [-128 if squashed else 0]
         self._graph.tensors.append(new)
         self.changed = True
         return len(self._graph.tensors) - 1

@@ -23,6 +23,7 @@ from tfgreen.profile import ExportProfile, load_profile
 from tfgreen.signature import InputSpec
 from tfgreen.tflite import worker
 from tfgreen.tflite.child import Child
+from tfgreen.tflite.treatment import Treated, Treatment
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -96,6 +97,38 @@ def describe(
     return _specs(facts), tuple(facts["outputs"])
 
 
+def treat(
+    treatment: Treatment,
+    float_content: bytes,
+    content: bytes,
+    profile: ExportProfile,
+    samples: Mapping[str, np.ndarray],
+    options: ConversionOptions | None = None,
+    on_progress: OnProgress | None = None,
+) -> Treated:
+    """Carry out a treatment of a quantized file in a child process.
+
+    samples: arrays of shape (n, *input shape) by input name. Raises ConversionError when no
+    engine can quantize what came out.
+    """
+    with _exchange_folder() as folder:
+        try:
+            (folder / worker.GIVEN_FLOAT).write_bytes(float_content)
+            (folder / worker.GIVEN).write_bytes(content)
+        except OSError as error:
+            raise _no_files(error) from error
+        name = f"the repair '{treatment.kind}'"
+        order = {"treatment": treatment.to_json()}
+        told = _work(folder, "treat", name, profile, samples, options, on_progress, order)
+        return Treated(
+            (folder / worker.MODEL).read_bytes(),
+            (folder / worker.FLOAT).read_bytes(),
+            told["is_changed"],
+            told["said"],
+            told["facts"],
+        )
+
+
 def _run(
     job: Literal["convert", "convert-float"],
     model: Path | str,
@@ -128,9 +161,11 @@ def _work(
     calibration: Mapping[str, np.ndarray] | None,
     options: ConversionOptions | None,
     on_progress: OnProgress | None,
+    order: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     options = options or ConversionOptions()
     request: dict[str, Any] = {
+        **(order or {}),
         "job": job,
         "model": str(model),
         "model_name": Path(str(model)).name,

@@ -39,7 +39,7 @@ class MaskConstant:
 
 def mask_constants(model: TfliteModel) -> tuple[MaskConstant, ...]:
     """Every float constant with a value beyond 1,000 in size on the way to a SOFTMAX."""
-    found = {}
+    found: dict[int, MaskConstant] = {}
     for op in model.ops:
         if op.name in ("SOFTMAX", "LOG_SOFTMAX"):
             for index in _constants_before(model, op.inputs[0], _DEPTH):

@@ -65,7 +65,7 @@ def quantize(
     (runs, *tensor shape); schemes that quantize weights alone take None.
     """
     if inputs is None or not profile.needs_calibration:
-        engine = AiEdgeQuantizer(float_content, profile.scheme)
+        engine = AiEdgeQuantizer(float_content, profile.scheme, per_channel=_per_channel(profile))
         only = Candidate(engine.name, "none needed")
         return Quantized(engine.quantize({}), only, (only,), ())
     statistics = collect_statistics(
@@ -77,10 +77,8 @@ def quantize(
         float_op if profile.full_integer else lambda model: None,
         lambda done: on_progress("choosing ranges and rounding", done, 0),
     )
-    if profile.scheme == "int8":
-        _race_int8(race, float_content, inputs, statistics)
-    else:
-        _race_int16(race, float_content, inputs, statistics)
+    enter = _race_int8 if profile.scheme == "int8" else _race_int16
+    enter(race, float_content, inputs, statistics, per_channel=_per_channel(profile))
     race.enter(_with_rounding(race.leader[0], float_content, statistics))
     content, winner = race.finish()
     findings = audit_ranges(content, statistics)
@@ -93,13 +91,17 @@ def _race_int8(
     float_content: bytes,
     inputs: Sequence[np.ndarray],
     statistics: ActivationStatistics,
+    *,
+    per_channel: bool,
 ) -> None:
     """TensorFlow's engine with all ranges, then the other engine with the best of them."""
-    tensorflow = TensorflowQuantizer(float_content, [array[0] for array in inputs])
+    first_run = [array[0] for array in inputs]
+    tensorflow = TensorflowQuantizer(float_content, first_run, per_channel=per_channel)
     for method in RANGE_METHODS:
         race.enter(contender(tensorflow, method, statistics))
     best = race.leader[1].ranges if race.is_led else "minmax"
-    race.enter(contender(AiEdgeQuantizer(float_content, "int8"), best, statistics))
+    other = AiEdgeQuantizer(float_content, "int8", per_channel=per_channel)
+    race.enter(contender(other, best, statistics))
 
 
 def _race_int16(
@@ -107,11 +109,17 @@ def _race_int16(
     float_content: bytes,
     inputs: Sequence[np.ndarray],
     statistics: ActivationStatistics,
+    *,
+    per_channel: bool,
 ) -> None:
     def build(runs: Sequence[int]) -> bytes:
-        return TensorflowInt16Quantizer(float_content, _runs(inputs, runs)).quantize({})
+        engine = TensorflowInt16Quantizer(
+            float_content, _runs(inputs, runs), per_channel=per_channel
+        )
+        return engine.quantize({})
 
-    race.enter(contender(AiEdgeQuantizer(float_content, "int16x8"), "minmax", statistics))
+    first = AiEdgeQuantizer(float_content, "int16x8", per_channel=per_channel)
+    race.enter(contender(first, "minmax", statistics))
     race.enter(Contender(TensorflowInt16Quantizer.name, "own calibrator", build))
 
 
@@ -122,6 +130,10 @@ def _with_rounding(
         return with_compensated_rounding(entry.build(runs), float_content, statistics.subset(runs))
 
     return Contender(entry.quantizer, entry.ranges, build, rounding="compensated")
+
+
+def _per_channel(profile: ExportProfile) -> bool:
+    return profile.weight_scales == "channel"
 
 
 def _runs(inputs: Sequence[np.ndarray], runs: Sequence[int]) -> list[list[np.ndarray]]:

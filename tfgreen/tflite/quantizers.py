@@ -40,12 +40,19 @@ class Quantizer(Protocol):
 
 
 class TensorflowQuantizer:
-    """TensorFlow's MLIR quantizer: static int8, per-channel weights."""
+    """TensorFlow's MLIR quantizer: static int8, weights with a scale a channel or one in all."""
 
     name = "tensorflow"
 
-    def __init__(self, float_content: bytes, first_run: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self,
+        float_content: bytes,
+        first_run: Sequence[np.ndarray],
+        *,
+        per_channel: bool = True,
+    ) -> None:
         self._float_content, self._first_run = float_content, first_run
+        self._per_channel = per_channel
 
     @cached_property
     def _calibrated(self) -> TfliteModel:
@@ -61,6 +68,7 @@ class TensorflowQuantizer:
         ranges = with_equal_reversals(self._calibrated, ranges)
         content: bytes = mlir_quantize(
             with_ranges(self._calibrated, {k: ends for k, ends in ranges.items() if k in known}),
+            disable_per_channel=not self._per_channel,
             input_data_type=tf.int8,
             output_data_type=tf.int8,
         )
@@ -87,9 +95,16 @@ class TensorflowInt16Quantizer:
 
     name = "tensorflow"
 
-    def __init__(self, float_content: bytes, runs: Sequence[Sequence[np.ndarray]]) -> None:
+    def __init__(
+        self,
+        float_content: bytes,
+        runs: Sequence[Sequence[np.ndarray]],
+        *,
+        per_channel: bool = True,
+    ) -> None:
         self._float_content = float_content
         self._runs = [list(run) for run in runs]
+        self._per_channel = per_channel
 
     def quantize(self, ranges: Ranges) -> bytes:
         """The int16x8 file, input and output included; `ranges` is not used."""
@@ -103,32 +118,51 @@ class TensorflowInt16Quantizer:
             False,
             activations_type=tf.int16,
             bias_type=tf.int64,
+            disable_per_channel=not self._per_channel,
         )
         return content
 
 
 class AiEdgeQuantizer:
-    """Google's AI Edge Quantizer, fed with our ranges where the scheme needs any."""
+    """Google's AI Edge Quantizer, fed with our ranges where the scheme needs any.
+
+    per_channel: whether weights have a scale for each output channel; one in all if not.
+    """
 
     name = "ai-edge-quantizer"
 
-    def __init__(self, float_content: bytes, scheme: Scheme) -> None:
+    def __init__(self, float_content: bytes, scheme: Scheme, *, per_channel: bool = True) -> None:
         self._float_content = float_content
         self._scheme = scheme
+        self._per_channel = per_channel
         model = TfliteModel.from_bytes(float_content)
         self._ranks = {tensor.name: len(tensor.shape) for tensor in model.tensors}
 
-    def quantize(self, ranges: Ranges) -> bytes:
-        """The quantized file with all constants inside the flatbuffer."""
+    def quantize(self, ranges: Ranges, wide: tuple[Scheme, Sequence[str]] | None = None) -> bytes:
+        """The quantized file with all constants inside the flatbuffer.
+
+        wide: another scheme, and patterns of the names of first outputs of the ops that get it.
+        """
         extremes = {
             name: {"min": self._filled(name, low), "max": self._filled(name, high)}
             for name, (low, high) in ranges.items()
         }
-        rules = _recipe(self._scheme)
-        content = self._run(rules, extremes)
+        rules = self._rules(self._scheme)
+        extra = [] if wide is None else self._rules_for(*wide)
+        content = self._run([*rules, *extra], extremes)
         if self._scheme == "weights-int4" and (left := _ops_with_float_weights(content)):
-            content = self._run([*rules, *_eight_bits_for(left)], extremes)
+            content = self._run([*rules, *_eight_bits_for(left), *extra], extremes)
         return content
+
+    def _rules(self, scheme: Scheme) -> list[dict[str, Any]]:
+        rules = _recipe(scheme)
+        if not self._per_channel:
+            for rule in rules:
+                rule["op_config"]["weight_tensor_config"]["granularity"] = "TENSORWISE"
+        return rules
+
+    def _rules_for(self, scheme: Scheme, patterns: Sequence[str]) -> list[dict[str, Any]]:
+        return [{**rule, "regex": p} for p in patterns for rule in self._rules(scheme)]
 
     def _run(self, rules: list[dict[str, Any]], extremes: dict[str, Any]) -> bytes:
         from ai_edge_quantizer import quantizer

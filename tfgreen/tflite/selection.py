@@ -110,22 +110,47 @@ class Judge:
 
         10 log10(sum(float²) / sum((float - dequantized)²)), at most 200.
         """
-        signal: np.ndarray | None = None
-        noise: np.ndarray | None = None
-        for model, runs in pairs:
-            answers = _answers(model, [array[runs] for array in self._inputs])
-            for index, given in zip(runs, answers, strict=True):
-                expected = self._float_answers[index]
-                power = np.array([float((e**2).sum()) for e in expected])
-                error = np.array(
-                    [float(((e - g) ** 2).sum()) for e, g in zip(expected, given, strict=True)]
-                )
-                signal = power if signal is None else signal + power
-                noise = error if noise is None else noise + error
-        if signal is None or noise is None:
+        powers = [
+            self._powers(index, given)
+            for model, runs in pairs
+            for index, given in zip(
+                runs, _answers(model, [array[runs] for array in self._inputs]), strict=True
+            )
+        ]
+        if not powers:
             raise ConversionError("No calibration runs to judge on; give at least one sample.")
-        ratio = np.maximum(signal, 1e-30) / np.maximum(noise, signal * 1e-20 + 1e-30)
-        return float(np.mean(10 * np.log10(ratio)))
+        return _decibel(powers)
+
+    def _powers(self, index: int, given: Sequence[np.ndarray]) -> np.ndarray:
+        """Power of the float answers of a run, and of the error, (2, outputs)."""
+        pairs = list(zip(self._float_answers[index], given, strict=True))
+        signal = [float((true**2).sum()) for true, _ in pairs]
+        return np.array([signal, [float(((true - got) ** 2).sum()) for true, got in pairs]])
+
+    def sqnr_and_agreement(self, model: TfliteModel, runs: Sequence[int]) -> tuple[float, float]:
+        """SQNR in dB as `sqnr_db`, and the share of rows of logits with the same largest value.
+
+        The share is the least over the outputs.
+        """
+        answers = _answers(model, [array[list(runs)] for array in self._inputs])
+        powers = [self._powers(index, given) for index, given in zip(runs, answers, strict=True)]
+        same = np.mean(
+            [
+                [
+                    (true.argmax(-1) == got.argmax(-1)).mean()
+                    for true, got in zip(self._float_answers[index], given, strict=True)
+                ]
+                for index, given in zip(runs, answers, strict=True)
+            ],
+            axis=0,
+        )
+        return _decibel(powers), float(same.min())
+
+
+def _decibel(powers: Sequence[np.ndarray]) -> float:
+    signal, noise = np.sum(powers, axis=0)
+    ratio = np.maximum(signal, 1e-30) / np.maximum(noise, signal * 1e-20 + 1e-30)
+    return float(np.mean(10 * np.log10(ratio)))
 
 
 def _answers(model: TfliteModel, inputs: Sequence[np.ndarray]) -> list[list[np.ndarray]]:

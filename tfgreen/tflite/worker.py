@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfgreen.tflite.fake_quantization import FakeQuantized
 
 REQUEST, CALIBRATION, PROGRESS = "request.json", "calibration.npz", "progress.jsonl"
+GIVEN_FLOAT, GIVEN = "given-float.tflite", "given.tflite"
 FLOAT, MODEL, FACTS, ERROR = "float.tflite", "model.tflite", "facts.json", "error.json"
 
 _NO_MEMORY_FOR_A_LIBRARY = "failed to map segment from shared object"
@@ -128,6 +129,8 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     from tfgreen.errors import ConversionError
 
     clock = _Clock(folder)
+    if request["job"] == "treat":
+        return _treat(folder, request, clock)
     clock.note("loading TensorFlow and the model")
     convertible = _open(request)
     clock.step("load")
@@ -154,6 +157,25 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
         clock.step("quantization")
     facts["seconds"] = clock.seconds
     return facts
+
+
+def _treat(folder: Path, request: dict[str, Any], clock: _Clock) -> dict[str, Any]:
+    """A treatment of two files that are there already; no model is loaded."""
+    from tfgreen.profile import ExportProfile
+    from tfgreen.tflite.treating import treat
+    from tfgreen.tflite.treatment import Treatment
+
+    treated = treat(
+        Treatment.from_json(request["treatment"]),
+        (folder / GIVEN_FLOAT).read_bytes(),
+        (folder / GIVEN).read_bytes(),
+        ExportProfile.model_validate(request["profile"]),
+        _calibration(folder, request["calibration_inputs"]) or {},
+        clock.note,
+    )
+    (folder / FLOAT).write_bytes(treated.float_content)
+    (folder / MODEL).write_bytes(treated.content)
+    return {"is_changed": treated.is_changed, "said": treated.said, "facts": dict(treated.facts)}
 
 
 def _open(request: dict[str, Any]) -> Any:
