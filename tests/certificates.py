@@ -16,6 +16,7 @@ from tfgreen.verification.certificate import (
     OutputFidelity,
     RuntimeResult,
     SampleFacts,
+    TensorSaturation,
 )
 
 SQNR_LIMIT_DB = 10.0
@@ -78,6 +79,16 @@ def certificate_of(
             RuntimeResult(
                 kernel_set="reference", output="scores", samples=64, differing_share=0.125,
                 max_quanta=2, argmax_share=0.0,
+            ),
+        ),
+        saturation=(
+            TensorSaturation(
+                tensor="logits", op="FULLY_CONNECTED", lowest_share=0.001, highest_share=0.0432,
+                clipped_share=0.0442, headroom_bits=14.25,
+            ),
+            TensorSaturation(
+                tensor="flat", op="RESHAPE", lowest_share=0.0, highest_share=0.5,
+                clipped_share=None, headroom_bits=None,
             ),
         ),
         notes=("SRAM of the target is not measured on this machine.",),

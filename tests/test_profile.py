@@ -137,7 +137,10 @@ def test_missing_profile_file(tmp_path):
         ("[budgets]\narena_bytes = '64 XB'", "'64 XB'"),
         ("[budgets]\nfile_bytes = 0", "positive whole number"),
         ("compared = ['xnnpack']", "'xnnpack' is named twice"),
-        ("compared = ['cmsis']", "should be 'reference', 'optimized', 'xnnpack' or 'micro'"),
+        (
+            "compared = ['cmsis']",
+            "should be 'reference', 'optimized', 'xnnpack', 'micro' or 'numpy'",
+        ),
     ],
 )
 def test_wrong_keys_and_values(tmp_path, added, told):

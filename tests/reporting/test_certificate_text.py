@@ -33,6 +33,17 @@ def test_figures() -> None:
     assert "SRAM of the target" in text
 
 
+def test_what_saturates() -> None:
+    text = text_of(certificate_of(CONTENT))
+    (row,) = [line for line in text.splitlines() if "14.2 bits" in line]
+    assert row.split() == [
+        "FULLY_CONNECTED", "logits", "0.1", "%", "4.3", "%", "4.4", "%", "14.2", "bits",
+    ]  # fmt: skip
+    assert "the worst 1 of 2" in text
+    assert "RESHAPE" not in text, "it copies what another op has clipped"
+    assert "RESHAPE" in text_of(certificate_of(CONTENT), detailed=True)
+
+
 def with_failures(count: int) -> Certificate:
     certificate = certificate_of(CONTENT, verdict="failed")
     checks = [

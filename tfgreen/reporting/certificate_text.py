@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from tfgreen.reporting.summary import headline, metric_value
 from tfgreen.reporting.tables import bullet, cell, facts, heading, status, table
-from tfgreen.reporting.wording import ABSENT, decibel_text, share_text
+from tfgreen.reporting.wording import ABSENT, bits_text, decibel_text, share_text
 from tfgreen.verification.certificate import (
     Certificate,
     Check,
@@ -18,9 +19,11 @@ from tfgreen.verification.certificate import (
     KernelResult,
     RuntimeResult,
     SampleFacts,
+    TensorSaturation,
 )
 
 _WORST_LAYERS = 5
+_WORST_TENSORS = 5
 _STATUSES: tuple[CheckStatus, ...] = ("passed", "failed", "warning", "skipped")
 
 
@@ -50,6 +53,8 @@ def _parts(certificate: Certificate, detailed: bool) -> Iterator[RenderableType]
         yield _metrics(certificate)
     if certificate.layers:
         yield _layers(certificate, detailed)
+    if certificate.saturation:
+        yield _saturation(certificate, detailed)
     if certificate.notes:
         yield heading("Notes")
         yield from (bullet(note) for note in certificate.notes)
@@ -141,3 +146,30 @@ def _layers(certificate: Certificate, detailed: bool) -> RenderableType:
     ]
     note = "in order" if detailed else f"the worst {len(rows)} of {len(certificate.layers)}"
     return table("Layers", ("=op", "~tensor", ">SQNR", ">ideal"), rows, note)
+
+
+def _saturation(certificate: Certificate, detailed: bool) -> RenderableType:
+    """Tensors by what they clip, then by how full the accumulator is; copies only on demand."""
+    tensors = certificate.saturation
+    if not detailed:
+        told = (one for one in tensors if one.clipped_share is not None)
+        tensors = tuple(sorted(told, key=_fullness)[:_WORST_TENSORS])
+    rows = [
+        (
+            one.op or "(input)",
+            one.tensor,
+            share_text(one.lowest_share),
+            share_text(one.highest_share),
+            share_text(one.clipped_share),
+            bits_text(one.headroom_bits),
+        )
+        for one in tensors
+    ]
+    columns = ("=op", "~tensor", ">at lowest", ">at highest", ">clipped", ">head room")
+    note = "in order" if detailed else f"the worst {len(rows)} of {len(certificate.saturation)}"
+    return table("Saturation", columns, rows, note)
+
+
+def _fullness(one: TensorSaturation) -> tuple[float, float]:
+    room = math.inf if one.headroom_bits is None else one.headroom_bits
+    return -(one.clipped_share or 0.0), room

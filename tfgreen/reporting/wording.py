@@ -64,6 +64,15 @@ def decibel_text(sqnr_db: float | None) -> str:
     return "exact" if sqnr_db is None else f"{sqnr_db:.1f} dB"
 
 
+def bits_text(bits: float | None) -> str:
+    """Room in an accumulator.
+
+    >>> bits_text(9.25), bits_text(None)
+    ('9.2 bits', '–')
+    """
+    return ABSENT if bits is None else f"{bits:.1f} bits"
+
+
 def shape_text(shape: tuple[int, ...]) -> str:
     """A shape; -1 is a dimension that is free.
 
