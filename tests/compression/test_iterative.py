@@ -129,3 +129,18 @@ def test_bad_input_is_refused_before_training(options: dict[str, Any], message: 
     given = {"validation_data": (X, Y), "max_drop": 0.1, **options}
     with pytest.raises(UsageError, match=message):
         prune_iteratively(dense_model(), X, Y, **given)
+
+
+def test_a_generator_that_ends_is_told() -> None:
+    model = dense_model()
+    steps = (pair for pair in [(X[:16], Y[:16])] * 4)
+    with pytest.raises(UsageError, match="ended before round 2 of 3"):
+        prune_iteratively(
+            model,
+            steps,
+            validation_data=(X, Y),
+            max_drop=9.0,
+            sparsities=(0.2, 0.4, 0.6),
+            steps_per_epoch=4,
+            verbose=0,
+        )

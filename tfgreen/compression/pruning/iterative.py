@@ -105,7 +105,13 @@ def prune_iteratively(
     for share in shares:
         before = wrapped.get_weights()
         state.raise_to(share)
-        wrapped.fit(x, y, epochs=epochs, **fit_options)
+        try:
+            wrapped.fit(x, y, epochs=epochs, **fit_options)
+        except StopIteration:
+            raise UsageError(
+                f"x is a generator that ended before round {len(rounds) + 1} of {len(shares)}. "
+                "Give arrays, a dataset, a keras.utils.PyDataset, or a generator without an end."
+            ) from None
         state.apply_masks()
         value = measure.of(wrapped)[1]
         drop = measure.drop(name, baseline, value)
