@@ -146,7 +146,8 @@ class KernelSets(_Section):
 class Limits(_Section):
     """What the gates allow. The defaults suit classifiers in int8; a profile may tighten them.
 
-    op_quanta: largest step between a kernel set and the truth for one op fed the same input.
+    op_quanta: largest step between a kernel set and the oracle (the truth, where activations are
+        floats) for one op fed the same input.
         1: kernel sets round differently by design, and every sound op compared so far stays
         within 1 quantum. Float tensors count 1e-5 of their range as a quantum.
     sqnr_db: least signal-to-quantization-noise ratio in dB at the last tensor before softmax,
