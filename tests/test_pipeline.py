@@ -36,6 +36,7 @@ from tfgreen.reporting.inspection_text import render_inspection
 from tfgreen.reporting.tables import to_text
 from tfgreen.signature import InputSpec
 from tfgreen.tflite.quantization import Quantized
+from tfgreen.verification.golden_vectors import golden_vectors
 
 Arrays = dict[str, np.ndarray]
 
@@ -380,7 +381,7 @@ def test_golden_vectors_fill_whole_batches(batch: int, count: int, calls: int) -
     content = tiny_models.int8_conv(batch=batch)
     images = np.random.default_rng(0).uniform(0, 1, (count, 6, 6, 3)).astype(np.float32)
     profile = tg.load_profile("mobile-int8").with_overrides(batch=batch)
-    golden = pipeline._golden(content, Samples({"image": images}), profile)
+    golden = golden_vectors(content, Samples({"image": images}), profile)
     assert golden.file_inputs[0].shape == (calls, batch, 6, 6, 3)
     assert len(golden.inputs["image"]) == calls * batch
     assert golden.outputs["reference"][0].shape == (calls, batch, 6, 6, 4)

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tfgreen.bundle import Bundle
 from tfgreen.data import (
     Finding,
@@ -28,13 +26,12 @@ from tfgreen.data import (
 from tfgreen.encodings import Choice, check_wanted, choose_encoding
 from tfgreen.errors import GateError, InvalidDataError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.golden import Golden
 from tfgreen.models.loading import ModelSource, identify, save_for_worker
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
 from tfgreen.reporting import certificate_summary
 from tfgreen.reporting.encoding_text import encodings_summary
 from tfgreen.reporting.progress import live_progress
-from tfgreen.runtimes import Task, availability, quantize_inputs, run_tasks
+from tfgreen.runtimes import quantize_inputs
 from tfgreen.signature import InputSpec
 from tfgreen.tflite import (
     Conversion,
@@ -45,8 +42,8 @@ from tfgreen.tflite import (
 )
 from tfgreen.verification import Certificate, certify
 from tfgreen.verification.certificate import SampleFacts
-from tfgreen.verification.oracle import rounding_of
-from tfgreen.verification.shipped import Shipped
+from tfgreen.verification.golden_vectors import golden_vectors
+from tfgreen.verification.repair import Order, Repaired, repair_file
 from tfgreen.verification.structure import refuse_unknown_ops
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT, random_inputs
 
@@ -54,7 +51,6 @@ OnProgress = Callable[[str, int, int], None]
 
 SAMPLES = 64
 CALIBRATION_LIMIT = 500
-_GOLDEN_SAMPLES = 8
 _ENCODING_CALLS = 16
 
 
@@ -66,6 +62,7 @@ class ExportOptions:
         (the model before pruning, say): a path or an object.
     samples: how many samples the gates run, 64 by default; metrics use up to 2,000 of `evaluate`.
     encoding: how the weights are stored: "auto", "dense", or one of the profile's encodings.
+    repair: make a file that misses its fidelity gate better, see `tfgreen.verification.repair`.
     conversion: custom objects, safety, select ops, memory and time of the child.
     """
 
@@ -73,6 +70,7 @@ class ExportOptions:
     samples: int = SAMPLES
     encoding: str = "auto"
     conversion: ConversionOptions = field(default_factory=ConversionOptions)
+    repair: bool = False
 
 
 def export(
@@ -92,6 +90,7 @@ def export(
     memory_limit: int | str | None = None,
     samples: int = SAMPLES,
     encoding: str = "auto",
+    repair: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Bundle:
     """Convert a trained model for a target, prove what the file computes, print the verdict.
@@ -119,6 +118,9 @@ def export(
         encoding: how weights are stored. "auto": the smallest of the profile's encodings, if the
             weights are pruned or clustered, and if the file answers bit for bit as the dense one
             does; "dense": as they come; or one of the profile's (`sparse`, `lut`, `decode`).
+        repair: make a file that misses its fidelity gate better, the cheapest way first, until
+            the gate passes or nothing helps; the certificate's notes tell every step that was
+            kept. Judged on a quarter of the calibration samples, which no step is fitted to.
         on_progress: called with (step, done, of); by default progress is shown on a terminal and
             in notebooks.
 
@@ -136,7 +138,7 @@ def export(
         allow_select_ops=allow_select_ops,
         memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
-    options = ExportOptions(against, samples, encoding, conversion)
+    options = ExportOptions(against, samples, encoding, conversion, repair)
     with live_progress() as shown:
         tell = on_progress or shown
         bundle = make_bundle(model, calibration, rules, evaluate, options, tell)
@@ -179,8 +181,10 @@ def make_bundle(
         data = _with_class_findings(data, conversion.content)
         float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
     judged = data.evaluation or data.calibration
+    repaired = _repaired(conversion, float_content, data, profile, options, tell)
+    content = conversion.content if repaired is None else repaired.content
     tell("choosing the encoding", 0, 0)
-    encoded = _encoded(conversion.content, profile, judged, options.encoding)
+    encoded = _encoded(content, profile, judged, options.encoding)
     certificate = certify(
         encoded.content,
         profile,
@@ -194,21 +198,45 @@ def make_bundle(
     tell("golden vectors", 0, 0)
     return Bundle(
         content=encoded.content,
-        certificate=_with_origin(certificate, conversion, data, encoded),
+        certificate=_with_origin(certificate, conversion, data, encoded, repaired),
         profile=profile,
         facts={
             "model": origin,
             **conversion.facts,
+            "repair": None if repaired is None else repaired.record.to_facts(),
             "encoding": encoded.to_facts(),
             "data_findings": data.findings,
         },
-        golden=_golden(encoded.content, judged, profile),
+        golden=golden_vectors(encoded.content, judged, profile),
         calibration_sha256=data.calibration.sha256() if data.calibration else None,
         calibration_source=data.calibration.source if data.calibration else None,
         evaluation_sha256=data.evaluation.sha256() if data.evaluation else None,
         evaluation_source=data.evaluation.source if data.evaluation else None,
         labels=judged.label_names if judged is not None else None,
     )
+
+
+def _repaired(
+    conversion: Conversion,
+    float_content: bytes,
+    data: _Data,
+    profile: ExportProfile,
+    options: ExportOptions,
+    on_progress: OnProgress,
+) -> Repaired | None:
+    """The file after its repair; None where none was asked for, or training quantized it."""
+    if not options.repair or data.calibration is None or "trained" in conversion.facts:
+        return None
+    order = Order(
+        conversion.content,
+        conversion.float_content,
+        profile,
+        data.calibration,
+        against=float_content,
+        evaluation=data.evaluation,
+        options=options.conversion,
+    )
+    return repair_file(order, on_progress)
 
 
 @dataclass(frozen=True)
@@ -242,11 +270,16 @@ def _encoded(
 
 
 def _with_origin(
-    certificate: Certificate, conversion: Conversion, data: _Data, encoded: Choice
+    certificate: Certificate,
+    conversion: Conversion,
+    data: _Data,
+    encoded: Choice,
+    repaired: Repaired | None,
 ) -> Certificate:
     """The certificate with the calibration's hash, and what is odd about the model and the data."""
     odd = [f"{note}." for note in conversion.facts["notes"]]
     odd += encoded.notes()
+    odd += [] if repaired is None else repaired.record.notes()
     notes = (*certificate.notes, *odd, *(finding["message"] for finding in data.findings))
     calibration = None
     if data.calibration is not None:
@@ -360,25 +393,3 @@ def float_file(
             )
         return file.content
     return convert_float(place, options, on_progress).content
-
-
-def _golden(content: bytes, samples: Samples | None, profile: ExportProfile) -> Golden:
-    """A few samples and what every kernel set of the profile answers to them."""
-    if samples is None:
-        return Golden()
-    model = TfliteModel.from_bytes(content)
-    few = samples.spread(max(_GOLDEN_SAMPLES // profile.batch, 1) * profile.batch)
-    few = few.head(len(few) // profile.batch * profile.batch)
-    file_inputs = quantize_inputs(model, few)
-    shipped = Shipped.of(content)
-    outputs: dict[str, tuple[np.ndarray, ...]] = {}
-    for kernel_set in dict.fromkeys((*profile.kernel_sets.runs, "reference")):
-        if not availability(kernel_set).available:
-            continue
-        rounding = rounding_of(profile.kernel_sets.truth)
-        content_here = shipped.content_for(kernel_set)
-        task = Task("golden vectors", content_here, file_inputs, rounding=rounding)
-        outcome = run_tasks(kernel_set, [task])[0]
-        if outcome.status == "ok":
-            outputs[kernel_set] = outcome.outputs
-    return Golden(dict(few.inputs), file_inputs, outputs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfgreen.cli import options
-from tfgreen.cli.printing import print_certificate, print_encodings
+from tfgreen.cli.printing import print_certificate, print_encodings, print_repair
 from tfgreen.cli.verb import GATE_FAILED, Verb
 from tfgreen.reporting.progress import progress
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="How weights are stored: auto, dense, sparse, lut or decode.",
 )
+@click.option("--repair", is_flag=True, help="Make a file that misses its fidelity gate better.")
 @click.option(
     "-o",
     "--output",
@@ -106,12 +107,14 @@ def export(
         document = {
             "output": output,
             "encoding": bundle.facts.get("encoding"),
+            "repair": bundle.facts.get("repair"),
             "certificate": bundle.certificate.model_dump(mode="json"),
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         print_certificate(bundle.certificate, quiet=quiet, verbose=verbose)
         print_encodings(bundle.facts.get("encoding"), quiet=quiet)
+        print_repair(bundle.facts.get("repair"), quiet=quiet)
         click.echo(f"Written: {output}")
     if not bundle.certificate.passed:
         raise click.exceptions.Exit(GATE_FAILED)
@@ -125,6 +128,7 @@ def _export_options(
     allow_unsafe: bool,
     allow_select_ops: bool,
     memory_limit: str | None,
+    repair: bool,
 ) -> ExportOptions:
     from tfgreen.pipeline import ExportOptions
     from tfgreen.profile import parse_bytes
@@ -136,4 +140,4 @@ def _export_options(
         allow_select_ops=allow_select_ops,
         memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
-    return ExportOptions(against, samples, encoding, conversion)
+    return ExportOptions(against, samples, encoding, conversion, repair)

@@ -49,3 +49,18 @@ def print_encodings(facts: Mapping[str, Any] | None, *, quiet: bool) -> None:
     from tfgreen.reporting.encoding_text import render_encodings
 
     print_renderable(render_encodings(facts))
+
+
+def print_repair(facts: Mapping[str, Any] | None, *, quiet: bool) -> None:
+    """What a repair tried and kept; nothing where none was asked for."""
+    if not facts:
+        return
+    if quiet:
+        from tfgreen.reporting.repair_text import repair_summary
+
+        for line in repair_summary(facts):
+            click.echo(f"  {line}")
+        return
+    from tfgreen.reporting.repair_text import render_repair
+
+    print_renderable(render_repair(facts))

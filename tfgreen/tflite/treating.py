@@ -183,6 +183,7 @@ def _told(found: Search, ops: int, bench: _Bench, by_weights: bool) -> Treated:
         "sensitivity": [unit.to_facts() for unit in found.units],
         "sqnr_db": round(found.sqnr_db, 2),
         "agreement": found.agreement,
+        "reached": found.reached,
     }
     if not found.wide:
         said = "No layer gains enough from more bits."

@@ -16,7 +16,7 @@ Kind = Literal[
 OF_THE_FLOAT_FILE = frozenset({"ranges", "mask", "equalize-weights", "equalize-activations"})
 """These start from the float file, and quantize it again."""
 
-FITS = ("statistics", "bias", "rounding")
+FITS: tuple[Kind, ...] = ("statistics", "bias", "rounding")
 """These change weights and biases of the quantized file."""
 
 

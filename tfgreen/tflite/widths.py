@@ -192,24 +192,52 @@ class Searching:
         return tuple(found)
 
     def search(self, units: Sequence[Unit], goal: Goal) -> Search:
-        """Join the best, stop at the goal, take out what is not needed."""
-        order = sorted(units, key=lambda u: _worth(u, goal), reverse=True)
+        """Join the best until the goal is reached, then take out what is not needed.
+
+        With `most_bytes`, the best that fit. Where even all units together miss the goal, that
+        file is what comes back: a smaller set would not do.
+        """
+        order = sorted(
+            (unit for unit in units if (unit.gain or 0.0) > 0),
+            key=lambda unit: _worth(unit, goal),
+            reverse=True,
+        )
+        if goal.most_bytes is not None:
+            return self._filled(order, units, goal)
+        everything = self._judged(order, units, goal)
+        if not everything.reached:
+            return everything
+        chosen, best = self._joined(order, units, goal, everything)
+        for unit in sorted(chosen, key=lambda one: one.gain or 0.0):
+            rest = [one for one in chosen if one is not unit]
+            trial = self._judged(rest, units, goal)
+            if trial.reached:
+                chosen, best = rest, trial
+        return best
+
+    def _joined(
+        self, order: Sequence[Unit], units: Sequence[Unit], goal: Goal, everything: Search
+    ) -> tuple[list[Unit], Search]:
+        """The fewest of the first units that reach the goal, by halving."""
+        least, most, best = 0, len(order), everything
+        while least < most:
+            middle = (least + most) // 2
+            trial = self._judged(order[:middle], units, goal)
+            if trial.reached:
+                most, best = middle, trial
+            else:
+                least = middle + 1
+        return list(order[:most]), best
+
+    def _filled(self, order: Sequence[Unit], units: Sequence[Unit], goal: Goal) -> Search:
+        """As many of the first units as fit."""
         chosen: list[Unit] = []
         best = self._judged(chosen, units, goal)
         for unit in order:
-            if (unit.gain or 0.0) <= 0 or (best.reached and goal.most_bytes is None):
-                continue
             trial = self._judged([*chosen, unit], units, goal)
-            if goal.most_bytes is not None and len(trial.content) > goal.most_bytes:
-                continue
-            if trial.sqnr_db > best.sqnr_db:
+            fits = goal.most_bytes is None or len(trial.content) <= goal.most_bytes
+            if fits and trial.sqnr_db > best.sqnr_db:
                 chosen, best = [*chosen, unit], trial
-        if best.reached and goal.most_bytes is None:
-            for unit in sorted(chosen, key=lambda u: u.gain or 0.0):
-                rest = [one for one in chosen if one is not unit]
-                trial = self._judged(rest, units, goal)
-                if trial.reached:
-                    chosen, best = rest, trial
         return best
 
     def _judged(self, chosen: Sequence[Unit], units: Sequence[Unit], goal: Goal) -> Search:
