@@ -31,6 +31,7 @@ LEVELS = (
     {"bundle"},
     {"pipeline", "tfmot"},
     {"recheck", "demonstration"},
+    {"examination"},
     {"cli"},
     {"__main__"},
 )
@@ -39,6 +40,7 @@ PUBLIC_NAMES = {
     "Bundle",
     "Certificate",
     "Clustering",
+    "Diagnosis",
     "Distillation",
     "Distiller",
     "ExportProfile",
@@ -46,6 +48,7 @@ PUBLIC_NAMES = {
     "Pruning",
     "QuantizationAwareTraining",
     "TeacherCache",
+    "diagnose",
     "export",
     "fold_batch_normalization",
     "inspect",

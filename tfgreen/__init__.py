@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         UsageError,
     )
+    from tfgreen.examination import diagnose
     from tfgreen.inspection import inspect
     from tfgreen.models.bridge import register_twin
     from tfgreen.models.loading import load_model
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from tfgreen.profile import ExportProfile, list_profiles, load_profile
     from tfgreen.recheck import verify
     from tfgreen.verification.certificate import Certificate
+    from tfgreen.verification.diagnosis.record import Diagnosis
 
     __version__: str
 
@@ -58,6 +60,7 @@ __all__ = [
     "Certificate",
     "Clustering",
     "ConversionError",
+    "Diagnosis",
     "Distillation",
     "Distiller",
     "ExportProfile",
@@ -81,6 +84,7 @@ __all__ = [
     "UnsupportedModelError",
     "UsageError",
     "__version__",
+    "diagnose",
     "export",
     "fold_batch_normalization",
     "inspect",
@@ -99,6 +103,8 @@ _MODULES = {
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",
     "Clustering": "tfgreen.compression.clustering.clustering",
+    "diagnose": "tfgreen.examination",
+    "Diagnosis": "tfgreen.verification.diagnosis.record",
     "Distillation": "tfgreen.compression.distillation.distillation",
     "Distiller": "tfgreen.compression.distillation.distiller",
     "export": "tfgreen.pipeline",

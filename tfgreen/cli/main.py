@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from tfgreen.cli.demo import demo
+from tfgreen.cli.diagnose import diagnose
 from tfgreen.cli.doctor import doctor
 from tfgreen.cli.export import export
 from tfgreen.cli.inspect import inspect
@@ -49,7 +50,7 @@ def tfgreen_command() -> None:
     """
 
 
-for _verb in (export, verify, inspect, profiles, doctor, demo):
+for _verb in (export, verify, diagnose, inspect, profiles, doctor, demo):
     tfgreen_command.add_command(_verb)
 
 

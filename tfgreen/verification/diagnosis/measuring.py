@@ -98,6 +98,20 @@ class Comparison:
         """The step that writes a tensor of the file."""
         return next((step for step in self.steps if step.output == tensor_index), None)
 
+    def reals(self, tensor_index: int) -> np.ndarray:
+        """What a run of the whole file gives in a tensor, as real values."""
+        return reals_of(self.codes[tensor_index], self.model.tensors[tensor_index])
+
+    def final_noise(self) -> float:
+        """Noise over signal at the end, before softmax; the mean over the final tensors."""
+        ratios = []
+        for index in self.bench.final:
+            if index in self.truths:
+                power = Power()
+                power.add(self.truths[index], self.reals(index))
+                ratios.append(power.noise / power.signal if power.signal else power.noise)
+        return float(np.mean(ratios)) if ratios else 0.0
+
     def rounded_inputs(self, step: Step) -> dict[int, np.ndarray]:
         """The float model's values as the file stores them, for each input of a step."""
         return {
@@ -157,13 +171,27 @@ def layer_errors(
     Raises:
         UnsupportedModelError: the two have other inputs or outputs.
     """
-    return measured(Comparison(float_content, int8_content, samples), on_progress)
+    return measure(Comparison(float_content, int8_content, samples), on_progress).layers
 
 
-def measured(
-    comparison: Comparison, on_progress: OnProgress | None = None
-) -> tuple[LayerError, ...]:
-    """`layer_errors` of a comparison that exists already."""
+@dataclass(frozen=True)
+class Measurement:
+    """All figures of a comparison.
+
+    Attributes:
+        layers: As `layer_errors` gives them.
+        added_db: SQNR of what each op adds to its inputs' error, by the file's tensor index; None
+            for nothing. Ops that cannot be run alone are missing.
+        total_noise: Final noise over signal.
+    """
+
+    layers: tuple[LayerError, ...]
+    added_db: dict[int, float | None]
+    total_noise: float
+
+
+def measure(comparison: Comparison, on_progress: OnProgress | None = None) -> Measurement:
+    """`layer_errors` of a comparison that exists already, with what they rest on."""
     tell = on_progress or (lambda step, done, of: None)
     nodes = list(_nodes(comparison))
     added: dict[int, np.ndarray] = {}
@@ -185,7 +213,9 @@ def measured(
     for done, (index, step) in enumerate(nodes):
         tell("sharing out the final error", done, len(nodes))
         errors.append(_layer_error(comparison, index, step, own[index], shares))
-    return tuple(errors)
+    truths = comparison.truths
+    added_db = {i: sqnr(truths[i], truths[i] + error) for i, error in added.items()}
+    return Measurement(tuple(errors), added_db, shares.total)
 
 
 def _layer_error(

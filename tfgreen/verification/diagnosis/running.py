@@ -9,7 +9,8 @@ import numpy as np
 from tfgreen.errors import KernelSetError, UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.reference import Interpreter
-from tfgreen.runtimes import Task, run_tasks
+from tfgreen.runtimes import Outcome, Task, run_tasks
+from tfgreen.runtimes.protocol import Capture
 
 _STAND_IN = "optimized"
 """What runs an op that the NumPy interpreter has no kernel for."""
@@ -41,19 +42,15 @@ class Runner:
         """Whether NumPy runs it, so that no kernel of a runtime can be at fault."""
         return self._interpreter is not None
 
-    def output(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """The first graph output, (N, *tensor shape).
+    def output(self, inputs: Sequence[np.ndarray], position: int = 0) -> np.ndarray:
+        """One graph output, (N, *tensor shape).
 
         Raises:
             KernelSetError: LiteRT refuses the file.
         """
         if self._interpreter is not None:
-            return self._interpreter.run(inputs)[0]
-        task = Task(self._name, self._content, tuple(inputs))
-        outcome = run_tasks(_STAND_IN, [task])[0]
-        if not outcome.ok:
-            raise KernelSetError(f"{self._name} cannot be run: {outcome.message}")
-        return outcome.outputs[0]
+            return self._interpreter.run(inputs)[position]
+        return self._outcome(inputs, "outputs").outputs[position]
 
     def tensors(self, inputs: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
         """Every activation by tensor index, graph inputs included, each (N, *tensor shape).
@@ -63,8 +60,18 @@ class Runner:
         """
         if self._interpreter is not None:
             return self._interpreter.run_tensors(inputs)
-        task = Task(self._name, self._content, tuple(inputs), capture="all")
+        captured = self._outcome(inputs, "all").tensors
+        return {index: np.asarray(values) for index, values in captured.items()}
+
+    def _outcome(self, inputs: Sequence[np.ndarray], capture: Capture) -> Outcome:
+        task = Task(self._name, self._content, tuple(inputs), capture=capture)
         outcome = run_tasks(_STAND_IN, [task])[0]
         if not outcome.ok:
             raise KernelSetError(f"{self._name} cannot be run: {outcome.message}")
-        return {index: np.asarray(values) for index, values in outcome.tensors.items()}
+        return outcome
+
+    def peak_accumulator(self, inputs: Sequence[np.ndarray]) -> int | None:
+        """The largest absolute accumulator of the last op; None where there is none."""
+        if self._interpreter is None:
+            return None
+        return self._interpreter.audit(inputs)[-1].peak_accumulator

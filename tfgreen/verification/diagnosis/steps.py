@@ -120,6 +120,10 @@ class Workbench:
         except TfgreenError:
             return None
 
+    def runner(self, step: Step) -> Runner | None:
+        """What runs the file's ops of a step."""
+        return self._runner("file", step.file, self.model)
+
     def real(self, step: Step, values: Reals) -> np.ndarray | None:
         """What the float model's ops give for real values, in the shape of the file's tensor."""
         shape = self.model.tensors[step.output].shape

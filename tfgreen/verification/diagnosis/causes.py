@@ -1,0 +1,155 @@
+"""From a suspect op to its cause: which part of its error is too large, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from tfgreen.verification.diagnosis.anatomy import (
+    Anatomy,
+    Constant,
+    Part,
+    anatomy,
+    anatomy_of_input,
+)
+from tfgreen.verification.diagnosis.measuring import Comparison
+from tfgreen.verification.diagnosis.ranges import (
+    Explanation,
+    explain_storing,
+    huge_channel,
+    owned_by_channel,
+)
+from tfgreen.verification.diagnosis.record import Evidence, Fault
+from tfgreen.verification.diagnosis.steps import Step
+from tfgreen.verification.diagnosis.suspects import Suspect, noise_of
+from tfgreen.verification.diagnosis.weights import explain_bias, explain_weights
+from tfgreen.verification.labels import tensor_label
+
+_NORMALIZED = re.compile(r"batch_?norm|/bn|_bn|fusedbatchnorm", re.IGNORECASE)
+_OFF_SLOPE = 0.05
+_SOUND_QUANTA = 2.0
+_INT32_LIMIT = 1 << 31
+
+
+def explain(comparison: Comparison, suspect: Suspect) -> Fault:
+    """The cause of a suspect op's error, with its evidence."""
+    layer = suspect.layer
+    step = comparison.step_to(layer.tensor_index)
+    parts = (
+        anatomy_of_input(comparison, layer.tensor_index)
+        if step is None
+        else anatomy(comparison, step)
+    )
+    part = excessive_part(parts, noise_of(layer.ideal_sqnr_db))
+    explanation = _explained(comparison, suspect, step, parts, part)
+    told = tensor_label(comparison.model, layer.tensor_index)
+    return Fault(
+        cause=explanation.cause,
+        layer=layer.tensor_name,
+        op_index=layer.op_index,
+        op=layer.op_name,
+        message=explanation.message.format(layer=f"'{told}'"),
+        remedy=explanation.remedy,
+        evidence=explanation.evidence | _figures(suspect, parts, part),
+        share_of_final_error=round(suspect.share, 4),
+    )
+
+
+def excessive_part(parts: Anatomy, ideal_noise: float) -> Part:
+    """The part with the most noise beyond what storing the tensor has to cost."""
+    beyond: Mapping[Part, float] = {
+        part: noise - ideal_noise if part == "storing" else noise
+        for part, noise in parts.parts.items()
+    }
+    return max(beyond, key=beyond.__getitem__)
+
+
+def _explained(
+    comparison: Comparison, suspect: Suspect, step: Step | None, parts: Anatomy, part: Part
+) -> Explanation:
+    index = suspect.layer.tensor_index
+    if step is None or (part == "storing" and parts.parts["storing"] > 0):
+        if suspect.is_crowded:
+            truth = comparison.truths[index]
+            channel = huge_channel(truth)
+            if channel is not None:
+                return owned_by_channel({}, truth, channel)
+        clipped = parts.clipped / max(parts.parts["storing"], 1e-300)
+        return explain_storing(comparison, index, step, clipped)
+    worst = _worst(parts.constants, is_bias=part == "bias")
+    if part == "weights" and worst is not None:
+        return explain_weights(worst, step.op.name)
+    if part == "bias" and worst is not None:
+        name = comparison.float_model.tensors[comparison.twins[index]].name
+        return explain_bias(worst, bool(_NORMALIZED.search(name)))
+    return _explain_arithmetic(comparison, step, parts)
+
+
+def _worst(constants: tuple[Constant, ...], *, is_bias: bool) -> Constant | None:
+    """The constant that is furthest from the float model's, for its size."""
+    chosen = [one for one in constants if one.is_bias == is_bias]
+
+    def noise(one: Constant) -> float:
+        error = one.real.astype(np.float64) - one.truth
+        return float(
+            (error**2).sum() / max(float((one.truth.astype(np.float64) ** 2).sum()), 1e-30)
+        )
+
+    return max(chosen, key=noise, default=None)
+
+
+def _explain_arithmetic(comparison: Comparison, step: Step, parts: Anatomy) -> Explanation:
+    """The op computes something else than its weights and scales say."""
+    evidence: Evidence = {
+        "largest_quanta": round(parts.largest_quanta, 2),
+        "slope": round(parts.slope, 4),
+    }
+    runner = comparison.bench.runner(step)
+    peak = None
+    if runner is not None and runner.is_exact:
+        rounded = comparison.rounded_inputs(step)
+        peak = runner.peak_accumulator([rounded[i] for i in step.file.inputs])
+    if peak is not None and peak >= _INT32_LIMIT:
+        return Explanation(
+            "accumulator-overflow",
+            f"The accumulators of {{layer}} overflow 32 bits: the largest sum is {peak:,}.",
+            "Widen the scales of the layer's weights or of its input.",
+            evidence | {"peak_accumulator": peak},
+        )
+    if abs(parts.slope - 1) > _OFF_SLOPE:
+        return Explanation(
+            "output-scaling",
+            f"The scale of {{layer}} is not the one that its values were computed with: they come "
+            f"out {parts.slope:.3g} times as large as they are.",
+            "Give the tensor the scale and zero point that its op's kernel works with.",
+            evidence,
+        )
+    if runner is not None and not runner.is_exact:
+        return Explanation(
+            "kernel-difference",
+            f"The kernel that computes {{layer}} ({step.op.name}) is off by up to "
+            f"{parts.largest_quanta:.3g} steps from the exact arithmetic.",
+            "Use another kernel set, or avoid the op.",
+            evidence,
+        )
+    return Explanation(
+        "unexplained",
+        f"{{layer}} ({step.op.name}) is off by up to {parts.largest_quanta:.3g} steps from what "
+        "its scales and weights say.",
+        "Keep the op in float, and report the file.",
+        evidence,
+    )
+
+
+def _figures(suspect: Suspect, parts: Anatomy, part: Part) -> Evidence:
+    layer = suspect.layer
+    told: Evidence = {"excess_db": round(suspect.excess_db, 2), "part": part}
+    named = {
+        "own_sqnr_db": layer.own_sqnr_db,
+        "ideal_sqnr_db": layer.ideal_sqnr_db,
+        "stored_sqnr_db": layer.stored_sqnr_db,
+        "alone_sqnr_db": layer.alone_sqnr_db,
+    }
+    return told | {name: round(value, 2) for name, value in named.items() if value is not None}

@@ -1,0 +1,203 @@
+"""The examination of a file: from what could be wrong with the pair to what each op does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfgreen.data import Samples
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.runtimes import quantize_inputs
+from tfgreen.verification.diagnosis.causes import explain
+from tfgreen.verification.diagnosis.data import (
+    Labelled,
+    at_chance,
+    chance_of,
+    data_fault,
+    not_finite,
+)
+from tfgreen.verification.diagnosis.graphs import graph_faults
+from tfgreen.verification.diagnosis.measuring import (
+    SAMPLES,
+    Comparison,
+    Measurement,
+    OnProgress,
+    measure,
+    whole_batches,
+)
+from tfgreen.verification.diagnosis.pairs import pair_faults
+from tfgreen.verification.diagnosis.ranges import huge_channel
+from tfgreen.verification.diagnosis.record import Diagnosis, Fault, LayerRow
+from tfgreen.verification.diagnosis.running import Runner
+from tfgreen.verification.diagnosis.steps import reals_of
+from tfgreen.verification.diagnosis.suspects import suspects_among
+from tfgreen.verification.metrics import accuracy, agreement, is_classification
+
+_LABELLED_SAMPLES = 256
+_RANGE_CAUSES = frozenset({"range-too-wide", "range-too-narrow"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is examined.
+
+    Attributes:
+        float_content, content: The float file and the quantized one.
+        samples: Real inputs by name, with labels if there are any.
+        calibration: What the file was calibrated with, if that is known.
+        sample_limit: How many samples the ops are measured on.
+        kernel_sets: Where the file will run; those that are installed are compared.
+        name: What the file is called.
+    """
+
+    float_content: bytes
+    content: bytes
+    samples: Samples
+    calibration: Samples | None = None
+    sample_limit: int = SAMPLES
+    kernel_sets: tuple[str, ...] = ()
+    name: str = ""
+
+
+def examine(case: Case, on_progress: OnProgress | None = None) -> Diagnosis:
+    """Find what is wrong with a file.
+
+    Raises:
+        UnsupportedModelError: inputs or outputs that are not the model's.
+        InvalidDataError: samples that do not fit.
+    """
+    tell = on_progress or (lambda step, done, of: None)
+    tell("running both models", 0, 0)
+    probed = case.samples.spread(case.sample_limit)
+    comparison = Comparison(case.float_content, case.content, probed)
+    labelled, labels = _labelled(case, comparison)
+    broken = not_finite(comparison)
+    if broken is not None:
+        return _diagnosis(case, comparison, [broken], None, labelled)
+    pairs = list(pair_faults(comparison))
+    if pairs:
+        return _diagnosis(case, comparison, pairs, None, labelled)
+    measurement = measure(comparison, on_progress)
+    tell("naming causes", 0, 0)
+    faults = _faults(case, comparison, measurement, labelled, labels)
+    return _diagnosis(case, comparison, faults, measurement, labelled)
+
+
+def _faults(
+    case: Case,
+    comparison: Comparison,
+    measurement: Measurement,
+    labelled: Labelled,
+    labels: np.ndarray | None,
+) -> list[Fault]:
+    layers = _layer_faults(comparison, measurement)
+    faults: list[Fault] = []
+    data = data_fault(comparison, case.calibration, labels) if layers else None
+    if data is not None:
+        faults.append(data)
+        layers = [fault for fault in layers if fault.cause not in _RANGE_CAUSES]
+    if labelled.is_chance and (data is None or data.cause != "input-scaling"):
+        faults.insert(0, at_chance(labelled))
+    return _in_order([*faults, *layers, *graph_faults(comparison.model)])
+
+
+def _layer_faults(comparison: Comparison, measurement: Measurement) -> list[Fault]:
+    suspects = suspects_among(
+        measurement.layers,
+        measurement.added_db,
+        measurement.total_noise,
+        lambda index: huge_channel(comparison.truths[index]) is not None,
+    )
+    return [explain(comparison, suspect) for suspect in suspects]
+
+
+def _in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """Each layer and cause once."""
+    seen = set()
+    kept = []
+    for fault in faults:
+        key = (fault.cause, fault.layer)
+        if key not in seen:
+            seen.add(key)
+            kept.append(fault)
+    return kept
+
+
+def _diagnosis(
+    case: Case,
+    comparison: Comparison,
+    faults: Sequence[Fault],
+    measurement: Measurement | None,
+    labelled: Labelled,
+) -> Diagnosis:
+    rows = tuple(
+        LayerRow(
+            op_index=layer.op_index,
+            op=layer.op_name,
+            tensor=layer.tensor_name,
+            own_sqnr_db=layer.own_sqnr_db,
+            inherited_sqnr_db=layer.inherited_sqnr_db,
+            ideal_sqnr_db=layer.ideal_sqnr_db,
+            stored_sqnr_db=layer.stored_sqnr_db,
+            alone_sqnr_db=layer.alone_sqnr_db,
+            share_of_final_error=layer.share_of_final_error,
+        )
+        for layer in (measurement.layers if measurement else ())
+    )
+    noise = comparison.final_noise()
+    return Diagnosis(
+        file=case.name,
+        faults=tuple(faults),
+        layers=rows,
+        sqnr_db=-10 * math.log10(noise) if noise > 0 and math.isfinite(noise) else None,
+        agreement=_agreement(comparison),
+        float_accuracy=labelled.float_accuracy,
+        file_accuracy=labelled.file_accuracy,
+        samples=len(comparison.samples),
+    )
+
+
+def _agreement(comparison: Comparison) -> float | None:
+    """Least share of samples with the same class, over the outputs that hold classes."""
+    model = comparison.model
+    shares = []
+    for position, index in enumerate(model.outputs):
+        if index in comparison.truths and is_classification(model, position, None):
+            truth, given = comparison.truths[index], comparison.reals(index)
+            shape = (-1, *model.tensors[index].shape[1:])
+            shares.append(agreement(truth.reshape(shape), given.reshape(shape)))
+    return min(shares, default=None)
+
+
+def _labelled(case: Case, comparison: Comparison) -> tuple[Labelled, np.ndarray | None]:
+    """Accuracies of a single classifying output, and the labels of the comparison's samples."""
+    labels = case.samples.labels_for(comparison.model.output_names)
+    model = comparison.model
+    for position, name in enumerate(model.output_names):
+        if name not in labels or not is_classification(model, position, labels[name]):
+            continue
+        chosen = whole_batches(case.samples.spread(_LABELLED_SAMPLES), model)
+        truth = chosen.labels_for(model.output_names)[name]
+        classes = truth.argmax(axis=-1) if truth.ndim > 1 and truth.shape[-1] > 1 else truth
+        there = comparison.float_model.outputs.index(comparison.twins[model.outputs[position]])
+        sides = (
+            (case.float_content, comparison.float_model, there),
+            (case.content, model, position),
+        )
+        given = [_accuracy(content, file, place, chosen, truth) for content, file, place in sides]
+        own = comparison.samples.labels_for(model.output_names)[name]
+        picked = own.argmax(axis=-1) if own.ndim > 1 and own.shape[-1] > 1 else own
+        return Labelled(given[0], given[1], chance_of(classes)), picked.reshape(-1)
+    return Labelled(), None
+
+
+def _accuracy(
+    content: bytes, file: TfliteModel, position: int, samples: Samples, labels: np.ndarray
+) -> float:
+    values = Runner(content, "the model").output(quantize_inputs(file, samples), position)
+    tensor = file.tensors[file.outputs[position]]
+    scores = reals_of(values, tensor).reshape(len(labels), *tensor.shape[1:])
+    return accuracy(scores, labels)
