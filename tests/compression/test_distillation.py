@@ -155,3 +155,49 @@ def test_report(tmp_path: Path) -> None:
     text = str(report)
     for part in ("515 weights", "alpha 0.5 → 0.1, temperature 2", "categorical: logits", "saved"):
         assert part in text
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_finalized_rounding_is_refused_and_left_alone(flavour: str, tmp_path: Path) -> None:
+    rounding = tg.QuantizationAwareTraining()
+    trained = rounding.finalize(rounding.prepare(student(flavour, "softmax"), calibration=X))
+    trained.save(tmp_path / "rounded.keras")
+    before = fingerprint(trained)
+    for model in (trained, tg.load_model(tmp_path / "rounded.keras")):
+        with pytest.raises(tg.UsageError, match="was finalized by QuantizationAwareTraining"):
+            tg.Distillation(teacher=net(32)).prepare(model)
+    assert fingerprint(trained) == before
+
+
+def test_pruned_rounded_and_distilled_in_one_fit() -> None:
+    model = student(end="softmax")
+    pruning = tg.Pruning(sparsity=0.5)
+    sparse = pruning.prepare(model)
+    sparse.fit(X, Y, epochs=3, verbose=0)
+    rounding = tg.QuantizationAwareTraining(preserve_sparsity=True)
+    distillation = tg.Distillation(teacher=net(32), features={"hidden": "hidden"})
+    wrapped = distillation.prepare(rounding.prepare(sparse, calibration=X))
+    history = wrapped.fit(X, Y, epochs=4, verbose=0).history
+    assert history["distillation_loss"][-1] < history["distillation_loss"][0]
+    trained = rounding.finalize(distillation.finalize(wrapped))
+    for kernel in kernels(trained).values():
+        assert zeros(kernel) >= kernel.size // 2
+    certificate = tg.export(trained, X).certificate
+    assert certificate.verdict == "passed"
+
+
+@pytest.mark.parametrize("technique", [tg.Pruning(sparsity=0.5), tg.Clustering(clusters=4)])
+def test_a_prepared_student_learns_from_its_own_average(technique: Any) -> None:
+    distillation = tg.Distillation(teacher=[net(32), tg.MovingAverage(0.5)])
+    wrapped = distillation.prepare(technique.prepare(student()))
+    start = {weight.name: np.array(weight) for weight in wrapped.student.weights}
+    wrapped.fit(X, Y, batch_size=len(X), verbose=0)
+    average = wrapped.averages[0]
+    decay = 2 / 11
+    ends = {weight.name: np.array(weight) for weight in wrapped.student.weights}
+    moved = [w for w in average.weights if w.dtype.is_floating and w.name in ends]
+    assert len(moved) >= 6
+    for weight in moved:
+        expected = decay * start[weight.name] + (1 - decay) * ends[weight.name]
+        np.testing.assert_allclose(weight, expected, atol=1e-6, err_msg=weight.name)
+    technique.finalize(distillation.finalize(wrapped))

@@ -226,6 +226,65 @@ def two_headed(flavour: str, width: int) -> Any:
     return own.Model(inputs, heads)
 
 
+def two_words(flavour: str, width: int, order: str = "za", nest: bool = False) -> Any:
+    """Two heads of three classes, whose names do not come in the alphabet's order."""
+    own = package(flavour)
+    own.utils.set_random_seed(width)
+    inputs = own.Input((8,))
+    hidden = own.layers.Dense(width, activation="relu")(inputs)
+    heads = {name: own.layers.Dense(3, name=name)(hidden) for name in order}
+    return own.Model(inputs, heads if nest else list(heads.values()))
+
+
+def said_by_name(model: Any) -> dict[str, np.ndarray]:
+    outputs = model(X, training=False)
+    named = outputs if isinstance(outputs, dict) else zip(model.output_names, outputs, strict=True)
+    return {name: np.asarray(output) for name, output in dict(named).items()}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("teacher", ["same order", "other order", "dict", "saved model"])
+def test_outputs_labels_and_weights_meet_by_name(
+    flavour: str, teacher: str, tmp_path: Path
+) -> None:
+    student = two_words(flavour, 4, nest=teacher == "dict")
+    order = "az" if teacher == "other order" else "za"
+    given = source = two_words("keras2", 8, order, nest=teacher == "dict")
+    options = {}
+    if teacher == "saved model":
+        tf.saved_model.save(source, str(tmp_path))
+        given, options = tmp_path, {"teacher_outputs": "logits"}
+    distiller = tg.Distiller(student, given, **options)
+    losses = {"z": crossentropy(flavour), "a": crossentropy(flavour, ignore_class=-1)}
+    weighing = {"z": 1.0, "a": 0.25}
+    compiled(distiller, flavour, loss=losses, loss_weights=weighing, metrics=None)
+    some = np.where(np.arange(len(Y)) % 2, Y, -1)
+    weights = {"z": np.linspace(0, 2, len(X)).astype("float32"), "a": np.ones(len(X), "float32")}
+    takes_weights = flavour == "keras2" or teacher == "dict"  # Keras 3, for a dict of outputs only
+    if not takes_weights:
+        weights = {name: np.ones(len(X), "float32") for name in weights}
+    found = distiller.evaluate(
+        X,
+        {"z": Y, "a": some},
+        sample_weight=weights if takes_weights else None,
+        batch_size=64,
+        verbose=0,
+        return_dict=True,
+    )
+    ours, theirs = said_by_name(student), said_by_name(source)
+    expected = (divergence(theirs["z"], ours["z"]) * weights["z"]).mean()
+    expected += 0.25 * divergence(theirs["a"], ours["a"])[some != -1].mean()
+    assert found["distillation_loss"] == pytest.approx(expected, rel=2e-6, abs=TOLERANCE)
+
+
+def test_a_saved_model_whose_outputs_nobody_can_tell_apart(tmp_path: Path) -> None:
+    tf.saved_model.save(two_words("keras2", 8), str(tmp_path / "named"))
+    with pytest.raises(tg.UsageError, match="nothing tells which belong together"):
+        tg.Distiller(two_words("keras3", 4, "pq"), tmp_path / "named", teacher_outputs="logits")
+    two_words("keras3", 8).export(tmp_path / "counted", verbose=False)
+    tg.Distiller(two_words("keras3", 4, "pq"), tmp_path / "counted", teacher_outputs="logits")
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("teacher_flavour", FLAVOURS)
 def test_only_student_and_projections_are_trained(flavour: str, teacher_flavour: str) -> None:
@@ -381,6 +440,38 @@ def test_more_refusals() -> None:
         tg.Distiller(student, teacher).compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(tg.UnsupportedModelError, match="expected a model"):
         tg.Distiller("student.keras", teacher)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_teacher_among_the_distillers_weights_and_an_unbuilt_student(flavour: str) -> None:
+    own = package(flavour)
+    with pytest.raises(tg.UsageError, match="has no weights yet"):
+        tg.Distiller(own.Sequential([own.layers.Dense(3)]), net(16))
+    teacher = net(16, flavour)
+    distiller = compiled(tg.Distiller(net(4, flavour), teacher), flavour)
+    distiller.teacher = teacher
+    before = bits(teacher)
+    for act in (lambda: distiller.fit(X, Y, verbose=0), lambda: compiled(distiller, flavour)):
+        with pytest.raises(tg.UsageError, match="are among the distiller's own"):
+            act()
+    assert bits(teacher) == before
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_metrics_of_outputs_by_name(flavour: str) -> None:
+    distiller = tg.Distiller(two_headed(flavour, 4), two_headed("keras3", 8))
+    losses = {"class": crossentropy(flavour), "value": "mse"}
+    named = {"class": "accuracy", "value": "mae"}
+    compiled(distiller, flavour, loss=losses, metrics=named)
+    y = {"class": Y, "value": X[:, :2]}
+    found = distiller.evaluate(X, y, batch_size=64, verbose=0, return_dict=True)
+    classes, values = (np.asarray(part) for part in distiller.student(X, training=False))
+    assert found["class_accuracy"] == pytest.approx((classes.argmax(-1) == Y).mean())
+    assert found["value_mae"] == pytest.approx(np.abs(values - X[:, :2]).mean(), rel=1e-5)
+    single = tg.Distiller(net(4, flavour), net(16))
+    compiled(single, flavour, metrics={"head": "accuracy"})
+    history = single.fit(X, Y, validation_data=(X, Y), verbose=0).history
+    assert {"accuracy", "val_accuracy"} <= history.keys()
 
 
 def test_probabilities_that_are_said_to_be_logits() -> None:

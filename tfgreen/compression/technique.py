@@ -27,6 +27,7 @@ NO_WEIGHTS = "no weights"
 """The reason to skip a layer that has none; `str()` of a report lists such layers in one line."""
 
 _KEY = "_tfgreen_techniques"
+_FINISHED = "_tfgreen_is_finished"
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,16 @@ def techniques_of(wrapped: Any) -> tuple[Any, ...]:
     """The techniques that prepared the model, in the order in which they did."""
     states = getattr(wrapped, "__dict__", {}).get(_KEY, {})
     return tuple(technique for technique, _ in states.values())
+
+
+def mark_finished(model: Any) -> None:
+    """Note that a model with a technique's state on it is to be exported, and not trained."""
+    model.__dict__[_FINISHED] = True
+
+
+def is_finished(model: Any) -> bool:
+    """Whether `mark_finished` was called with it."""
+    return bool(getattr(model, "__dict__", {}).get(_FINISHED, False))
 
 
 def hand_on_state(source: Any, target: Any, *, but: object | None = None) -> None:

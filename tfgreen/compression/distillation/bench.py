@@ -103,7 +103,7 @@ class Bench:
         student = self.student_logits(answer)
         for index, plan in enumerate(self.plans):
             mask = self._mask(answer, index, y, plan)
-            own = _part(weights, index, len(self.plans)) if self.is_weighted else None
+            own = self._part(weights, index) if self.is_weighted else None
             for share, lesson in zip(self.shares, lessons, strict=True):
                 ours, theirs = student[index], lesson.logits[index]
                 refuse_other_shapes([ours.shape.as_list()], [theirs.shape.as_list()], "teacher")
@@ -124,7 +124,7 @@ class Bench:
             mask = getattr(ours, "_keras_mask", None)
             projected = ours if projection is None else projection(ours)
             losses = feature_losses(projected, theirs)
-            own = _part(weights, 0, 1) if self.is_weighted else None
+            own = self._part(weights, 0) if self.is_weighted else None
             if own is not None and len(own.shape) > len(losses.shape):
                 own = tf.reduce_mean(own, range(len(losses.shape), len(own.shape)))
             total += self.feature_weight * weighted_mean(losses, own, mask)
@@ -151,11 +151,23 @@ class Bench:
         import tensorflow as tf
 
         mask = getattr(answer.outputs[index], "_keras_mask", None)
-        labels = _part(y, index, len(self.plans))
+        labels = self._part(y, index)
         if plan.ignored_class is None or labels is None:
             return mask
         counted = tf.not_equal(labels, tf.cast(plan.ignored_class, labels.dtype))
         return counted if mask is None else tf.logical_and(tf.cast(mask, tf.bool), counted)
+
+    def _part(self, nest: Any, index: int) -> Any:
+        """What belongs to one output: of a dict by its name, of a list by its place."""
+        import keras
+
+        name = self.plans[index].name
+        if isinstance(nest, Mapping) and name in nest:
+            return nest[name]
+        if nest is None or not isinstance(nest, Mapping | list | tuple):
+            return nest
+        parts = keras.tree.flatten(nest)
+        return parts[index] if len(parts) == len(self.plans) else parts[0]
 
 
 def flat_lessons(lessons: Sequence[Lesson]) -> list[Any]:
@@ -173,13 +185,3 @@ def unpacked(x: Any) -> tuple[Any, Any]:
     if isinstance(x, Mapping) and set(x) == {INPUTS, LESSONS}:
         return x[INPUTS], x[LESSONS]
     return x, None
-
-
-def _part(nest: Any, index: int, count: int) -> Any:
-    """What belongs to one output: of a list or dict its part, else the whole."""
-    import keras
-
-    if nest is None or not isinstance(nest, Mapping | list | tuple):
-        return nest
-    parts = keras.tree.flatten(nest)
-    return parts[index] if len(parts) == count else parts[0]

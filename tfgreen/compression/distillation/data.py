@@ -199,6 +199,7 @@ def _asked(
 def _sha256_of_teachers(bench: Bench) -> str:
     parts = [teacher.sha256() for teacher in bench.teachers]
     parts += [f"{plan.kind} {plan.teacher_forms}" for plan in bench.plans]
+    parts += [f"order {teacher.order}" for teacher in bench.teachers if teacher.order]
     parts += list(bench.features.values())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

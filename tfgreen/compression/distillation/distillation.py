@@ -24,6 +24,7 @@ from tfgreen.compression.distillation.setup import check_options
 from tfgreen.compression.technique import (
     TechniqueReport,
     attach_state,
+    is_finished,
     state_of,
     techniques_of,
 )
@@ -31,6 +32,8 @@ from tfgreen.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from tfgreen.compression.distillation.teacher_cache import TeacherCache
+
+_ROUNDED = frozenset(["RoundedActivation", "RoundedWeights"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,7 @@ class Distillation:
 
         if isinstance(model, Distiller):
             raise UsageError("The model is a distiller already: distil with several teachers.")
+        _refuse_rounded(model)
         student = model if techniques_of(model) else copy_of(model)
         wrapped = Distiller(student, self.teacher, name=model.name, **self._options())
         _compile_as(wrapped, student)
@@ -148,6 +152,18 @@ class Distillation:
     def _options(self) -> dict[str, Any]:
         """The arguments of `Distiller` by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "teacher"}
+
+
+def _refuse_rounded(model: Any) -> None:
+    """Refuse what quantization-aware training finalized, also when it comes from a file."""
+    kinds = {type(layer).__name__ for layer in getattr(model, "layers", ())}
+    if is_finished(model) or (kinds & _ROUNDED and not techniques_of(model)):
+        raise UsageError(
+            f"The model '{model.name}' was finalized by QuantizationAwareTraining: it is made to "
+            "be exported, and its steps no longer move with its weights. Train both in one fit: "
+            "prepare the model as it was before with QuantizationAwareTraining, then with "
+            "Distillation."
+        )
 
 
 def _compile_as(distiller: Any, model: Any) -> None:

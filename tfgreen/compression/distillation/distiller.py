@@ -20,6 +20,7 @@ from tfgreen.compression.distillation.flavours import (
 from tfgreen.compression.distillation.losses import Form, Kind
 from tfgreen.compression.distillation.ramps import Number, ramp_callback
 from tfgreen.compression.distillation.setup import bench_for, plans_for, projections_for
+from tfgreen.compression.distillation.teachers import refuse_tracked
 from tfgreen.errors import UsageError
 from tfgreen.models.loading import flavour_of
 
@@ -128,6 +129,8 @@ class Distiller:
                 f"compile received no loss, and alpha={bench.alpha} weighs the loss of the labels: "
                 "give one, or alpha=0 to learn from the teacher alone."
             )
+        for teacher in bench.teachers:
+            refuse_tracked(self, teacher)
         bench.plans = plans_for(bench, self.student, loss, kwargs.get("loss_weights"))
         _of_keras(super()).compile(optimizer, loss=loss, **kwargs)
 
@@ -151,6 +154,8 @@ class Distiller:
         plain = _of_keras(super()).fit
         given = dict(inspect.signature(plain).bind(*args, **kwargs).arguments)
         bench: Bench = vars(self)["_bench"]
+        for teacher in bench.teachers:
+            refuse_tracked(self, teacher)
         show_to_techniques(self.student, given)
         confirm_on_first_samples(bench, given.get("x"))
         before = [teacher.sha256() if teacher.is_fixed else "" for teacher in bench.teachers]

@@ -93,6 +93,7 @@ def bench_for(student: Any, teacher: Any, **options: Any) -> Bench:
     """Open the teachers and put them beside the student; see `Distiller` for the options."""
     check_options({"teacher": teacher, **options})
     _refuse_other_backends(student)
+    _refuse_unbuilt(student)
     features = dict(options["features"] or {})
     forward = Forward(student, tuple(features))
     given, shares = teachers_and_shares(teacher, options["teacher_weights"])
@@ -107,6 +108,7 @@ def bench_for(student: Any, teacher: Any, **options: Any) -> Bench:
             )
         teachers.append(opened(one, student, layers, name))
     for one in teachers:
+        one.stand_beside(student)
         refuse_shared(student, one)
         _refuse_other_inputs(student, one)
         ours = output_shapes(student)
@@ -278,6 +280,14 @@ def _refuse_other_inputs(student: Any, teacher: Teacher) -> None:
         raise UsageError(
             f"The {teacher.name} takes inputs of shape {theirs} and the student of {ours}: both "
             "are shown the same samples, so the shapes have to agree."
+        )
+
+
+def _refuse_unbuilt(student: Any) -> None:
+    if not getattr(student, "built", True):
+        raise UsageError(
+            f"The student '{student.name}' has no weights yet: give it an Input, or call it once "
+            "on a batch, before it is distilled."
         )
 
 

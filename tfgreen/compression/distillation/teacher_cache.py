@@ -127,7 +127,8 @@ class TeacherCache:
 DATA_CHANGE = (
     "The data change from one pass to the next, as augmentation makes them: what the teacher said "
     "about a sample does not fit the sample that the student sees later, so nothing is cached. "
-    "Leave cache out, or augment inside the student (layers such as RandomFlip after its input)."
+    "Leave cache out, or augment inside the student (layers such as RandomFlip after its input). "
+    "A shuffled dataset with drop_remainder=True drops other samples in every pass: leave that out."
 )
 
 

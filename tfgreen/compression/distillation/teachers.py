@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from tfgreen.compression.distillation.forward import Answer, Forward, flat, outp
 from tfgreen.errors import InvalidModelError, UnsupportedModelError, UsageError
 
 _SIGNATURE = "serving_default"
-_PART_BYTES = 1 << 24
+_COUNTED = re.compile(r"(?:args|input|inputs|output)(?:_\d+)+")
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,12 @@ class Teacher:
 
     name: for messages. endings, shapes: of its outputs, empty where nobody knows.
     feature_shapes: of the layers that were asked for.
+    order: for each output of the student, which of its own it is.
     """
 
     name: str = "teacher"
+    output_names: Sequence[str] = ()
+    order: tuple[int, ...] = ()
     endings: tuple[Ending, ...] = ()
     shapes: Sequence[tuple[Any, ...]] = ()
     feature_shapes: Sequence[tuple[Any, ...]] = ()
@@ -68,9 +72,18 @@ class Teacher:
 
         answer = self._answer(x)
         before = tuple(None if t is None else tf.stop_gradient(t) for t in answer.before)
-        outputs = tuple(map(tf.stop_gradient, answer.outputs))
+        before = self._as_student(before)
+        outputs = self._as_student(tuple(map(tf.stop_gradient, answer.outputs)))
         features = tuple(map(tf.stop_gradient, answer.features))
         return Answer(outputs, outputs, before, features)
+
+    def stand_beside(self, student: Any) -> None:
+        """Give the outputs in the student's order, where both call them by the same names."""
+        names = list(getattr(student, "output_names", None) or ())
+        if names == list(self.output_names) or sorted(names) != sorted(self.output_names):
+            return
+        self.order = tuple(list(self.output_names).index(name) for name in names)
+        self.endings, self.shapes = self._as_student(self.endings), self._as_student(self.shapes)
 
     def variables(self) -> list[Any]:
         """Every variable of it."""
@@ -94,6 +107,11 @@ class Teacher:
                 "layers keep still with training=False."
             )
 
+    def _as_student(self, of_outputs: Sequence[Any]) -> tuple[Any, ...]:
+        if len(of_outputs) != len(self.order):
+            return tuple(of_outputs)
+        return tuple(of_outputs[place] for place in self.order)
+
     def _answer(self, x: Any) -> Answer:
         raise NotImplementedError
 
@@ -110,6 +128,7 @@ class KerasTeacher(Teacher):
         self.model = model
         self.endings, self.shapes = self._forward.endings, output_shapes(model)
         self.feature_shapes = self._forward.feature_shapes
+        self.output_names = list(getattr(model, "output_names", None) or ())
         self.input_shapes = [tuple(t.shape) for t in getattr(model, "inputs", None) or ()]
 
     def variables(self) -> list[Any]:
@@ -120,7 +139,8 @@ class KerasTeacher(Teacher):
         return self._forward(x, training=False)
 
     def _settings(self) -> str:
-        return json.dumps(list(_layer_settings(self.model)), default=repr, sort_keys=True)
+        settings = [*_layer_settings(self.model), *_output_places(self.model)]
+        return json.dumps(settings, default=repr, sort_keys=True)
 
 
 class SavedModelTeacher(Teacher):
@@ -141,11 +161,36 @@ class SavedModelTeacher(Teacher):
                 f"{sorted(self._loaded.signatures) or 'none'}. Save it with model.export(path)."
             )
         self._signature = signature
-        self._specs = dict(sorted(signature.structured_input_signature[1].items()))
+        specs = signature.structured_input_signature[1]
+        self._specs = {name: specs[name] for name in sorted(specs, key=_counted)}
         self.input_shapes = [tuple(spec.shape) for spec in self._specs.values()]
         outputs = signature.structured_outputs
-        self._output_names = sorted(outputs)
-        self.shapes = [tuple(outputs[name].shape) for name in self._output_names]
+        self.output_names = sorted(outputs, key=_counted)
+        self.shapes = [tuple(outputs[name].shape) for name in self.output_names]
+
+    def stand_beside(self, student: Any) -> None:
+        """By names; where a signature says nothing about the order, nobody guesses it.
+
+        Raises:
+            UsageError: several inputs or outputs of other names than the student's.
+        """
+        super().stand_beside(student)
+        inputs = list(getattr(student, "input_names", None) or ())
+        if sorted(inputs) == sorted(self._specs):
+            self._specs = {name: self._specs[name] for name in inputs}
+            self.input_shapes = [tuple(spec.shape) for spec in self._specs.values()]
+        outputs = getattr(student, "output_names", None) or ()
+        for what, ours, theirs in (
+            ("inputs", inputs, list(self._specs)),
+            ("outputs", outputs, list(self.output_names)),
+        ):
+            is_told = sorted(ours) == sorted(theirs) or all(map(_COUNTED.fullmatch, theirs))
+            if len(theirs) > 1 and not is_told:
+                raise UsageError(
+                    f"The SavedModel '{self.path}' has the {what} {theirs} and the student "
+                    f"{list(ours)}: nothing tells which belong together. Name those of the student "
+                    "in the same way, or give the Keras model that the SavedModel was made of."
+                )
 
     def variables(self) -> list[Any]:
         """Those that its signature reads."""
@@ -162,7 +207,7 @@ class SavedModelTeacher(Teacher):
             )
         cast = {name: tf.cast(given[name], spec.dtype) for name, spec in self._specs.items()}
         answered = self._signature(**cast)
-        outputs = tuple(answered[name] for name in self._output_names)
+        outputs = tuple(answered[name] for name in self.output_names)
         return Answer(outputs, outputs, (None,) * len(outputs))
 
     def _settings(self) -> str:
@@ -182,8 +227,10 @@ class AverageTeacher(Teacher):
         self, student: Any, decay: float, features: Sequence[str] = (), name: str = "average"
     ) -> None:
         self.name = name
-        self._student, self._decay = student, decay
+        self._decay = decay
         self.model = _clone(student)
+        self._pairs = list(zip(self.model.weights, student.weights, strict=True))
+        self.model.trainable = False  # tf_keras lists the weights of wrappers otherwise from here
         self._forward = Forward(self.model, features, whose=name)
         self.endings, self.shapes = self._forward.endings, output_shapes(self.model)
         self.feature_shapes = self._forward.feature_shapes
@@ -194,7 +241,7 @@ class AverageTeacher(Teacher):
 
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1 + step) / (10 + step))
-        for mean, value in zip(self.model.weights, self._student.weights, strict=True):
+        for mean, value in self._pairs:
             current = tf.convert_to_tensor(value)
             if not current.dtype.is_floating:
                 mean.assign(current)
@@ -240,6 +287,16 @@ def opened(
     return KerasTeacher(teacher, features, name)
 
 
+def refuse_tracked(distiller: Any, teacher: Teacher) -> None:
+    """Refuse a teacher that a distiller has come to hold among its own weights."""
+    theirs = {_identity(variable) for variable in teacher.variables()}
+    if teacher.is_fixed and any(_identity(variable) in theirs for variable in distiller.weights):
+        raise UsageError(
+            f"The weights of the {teacher.name} are among the distiller's own, and would be "
+            "trained: the model was set as an attribute of the distiller. Keep it elsewhere."
+        )
+
+
 def refuse_shared(student: Any, teacher: Teacher) -> None:
     """Refuse a teacher that training the student would change."""
     theirs = {_identity(variable) for variable in teacher.variables()}
@@ -273,6 +330,24 @@ def _layer_settings(model: Any) -> Iterator[Any]:
         yield type(layer).__name__, {k: v for k, v in config.items() if k != "name"}
 
 
+def _output_places(model: Any) -> Iterator[Any]:
+    """For each output the place of the layer that gives it, among the model's layers."""
+    places = {id(layer): place for place, layer in enumerate(getattr(model, "layers", ()))}
+    try:
+        outputs = list(getattr(model, "outputs", None) or ())
+    except (AttributeError, ValueError):
+        return
+    for tensor in outputs:
+        history = tuple(getattr(tensor, "_keras_history", ()))
+        if history:
+            yield places.get(id(history[0])), history[2]
+
+
+def _counted(name: str) -> tuple[list[int], str]:
+    """A key that sorts output_10 behind output_9."""
+    return [int(number) for number in re.findall(r"\d+", name)], name
+
+
 def _clone(student: Any) -> Any:
     from tfgreen.models.loading import flavour_of
 
@@ -284,5 +359,4 @@ def _clone(student: Any) -> Any:
             f"The student '{student.name}' cannot be copied for its moving average ({error})."
         ) from error
     made.set_weights(student.get_weights())
-    made.trainable = False
     return made

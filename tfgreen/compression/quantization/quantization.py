@@ -29,6 +29,7 @@ from tfgreen.compression.technique import (
     TechniqueReport,
     attach_state,
     hand_on_state,
+    mark_finished,
     state_of,
     take_over,
 )
@@ -148,6 +149,7 @@ class QuantizationAwareTraining:
         adapt_fit(model)
         hand_on_state(wrapped, model, but=self)
         attach_state(model, self, state)
+        mark_finished(model)
         return model
 
     def report(self, wrapped: Any) -> TechniqueReport:
