@@ -31,7 +31,7 @@ LEVELS = (
     {"bundle"},
     {"pipeline", "tfmot"},
     {"recheck", "demonstration"},
-    {"examination"},
+    {"examination", "mending"},
     {"cli"},
     {"__main__"},
 )
@@ -59,6 +59,7 @@ PUBLIC_NAMES = {
     "prune_iteratively",
     "pruning_report",
     "register_twin",
+    "repair",
     "sensitivity_scan",
     "verify",
 }

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     )
     from tfgreen.examination import diagnose
     from tfgreen.inspection import inspect
+    from tfgreen.mending import repair
     from tfgreen.models.bridge import register_twin
     from tfgreen.models.loading import load_model
     from tfgreen.pipeline import export
@@ -95,6 +96,7 @@ __all__ = [
     "prune_iteratively",
     "pruning_report",
     "register_twin",
+    "repair",
     "sensitivity_scan",
     "verify",
 ]
@@ -121,6 +123,7 @@ _MODULES = {
     "pruning_report": "tfgreen.compression.pruning.report",
     "QuantizationAwareTraining": "tfgreen.compression.quantization.quantization",
     "register_twin": "tfgreen.models.bridge",
+    "repair": "tfgreen.mending",
     "sensitivity_scan": "tfgreen.compression.pruning.sensitivity",
     "TeacherCache": "tfgreen.compression.distillation.teacher_cache",
     "verify": "tfgreen.recheck",

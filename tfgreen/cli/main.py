@@ -15,6 +15,7 @@ from tfgreen.cli.doctor import doctor
 from tfgreen.cli.export import export
 from tfgreen.cli.inspect import inspect
 from tfgreen.cli.profiles import profiles
+from tfgreen.cli.repair import repair
 from tfgreen.cli.verify import verify
 
 _TERMINATED = 128 + signal.SIGTERM
@@ -50,7 +51,7 @@ def tfgreen_command() -> None:
     """
 
 
-for _verb in (export, verify, diagnose, inspect, profiles, doctor, demo):
+for _verb in (export, verify, diagnose, repair, inspect, profiles, doctor, demo):
     tfgreen_command.add_command(_verb)
 
 

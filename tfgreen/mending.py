@@ -1,0 +1,152 @@
+"""`repair`: a file that answers otherwise than its model made better, and proved again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tfgreen.bundle import Bundle
+from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
+from tfgreen.errors import UsageError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.pipeline import (
+    CALIBRATION_LIMIT,
+    SAMPLES,
+    ExportOptions,
+    float_file,
+    make_bundle,
+    read_evaluation,
+    require_batch,
+)
+from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
+from tfgreen.recheck import input_specs, profile_for
+from tfgreen.tflite import ConversionOptions
+from tfgreen.verification import certify
+from tfgreen.verification.golden_vectors import golden_vectors
+from tfgreen.verification.repair import Order, repair_file
+from tfgreen.verification.shipped import Shipped
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def repair(
+    model: Any,
+    calibration: Any,
+    *,
+    against: Any = None,
+    profile: str | Path | ExportProfile | None = None,
+    evaluate: Any = None,
+    samples: int = SAMPLES,
+    custom_objects: str | None = None,
+    allow_unsafe: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Bundle:
+    """Make a quantized file answer as its model does, the cheapest way first.
+
+    A file that passes its fidelity gate comes back as it is. Nothing is trained.
+
+    Args:
+        model: a bundle folder or a quantized .tflite, also one that others made; or a Keras
+            model, an object or a path, which is exported with `repair=True`.
+        calibration: some hundred samples of what the model sees; a quarter of them judges the
+            steps and is not fitted to. Sources as for `tfgreen.export`.
+        against: the float model that a bundle or file was made from; needed for these.
+        profile: the target's rules; by default the bundle's, or those that fit the file's dtypes.
+        evaluate: held-back samples, with labels if there are any; they only judge.
+        samples: how many samples the gates run.
+        custom_objects, allow_unsafe: as for `tfgreen.export`.
+
+    Returns:
+        The bundle with the better file; `bundle.facts["repair"]` tells what was tried, and a
+        failed gate is in its certificate, not raised.
+
+    Raises:
+        UsageError: a file without `against`.
+        TfgreenError: anything else that went wrong, in one sentence.
+    """
+    options = ConversionOptions(custom_objects=custom_objects, allow_unsafe=allow_unsafe)
+    content, bundle = _quantized(model)
+    if content is None:
+        return make_bundle(
+            model,
+            calibration,
+            load_profile(profile or DEFAULT_PROFILE),
+            evaluate,
+            ExportOptions(against, samples, conversion=options, repair=True),
+            on_progress,
+        )
+    if against is None:
+        raise UsageError(
+            f"Repairing the file {model} needs the float model that it was made from: give "
+            "against= (--against MODEL)."
+        )
+    plain = Shipped.of(content).plain
+    rules = load_profile(profile) if profile else bundle.profile if bundle else profile_for(plain)
+    with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
+        float_content = float_file(against, Path(folder) / "against", options, on_progress)
+    fitted, held = _samples(plain, calibration, evaluate, samples, rules)
+    repaired = repair_file(
+        Order(
+            plain.content,
+            float_content,
+            rules,
+            fitted,
+            evaluation=held,
+            is_ours=False,
+            options=options,
+        ),
+        on_progress,
+    )
+    certificate = certify(
+        repaired.content,
+        rules,
+        float_content=float_content,
+        samples=held or fitted,
+        metric_samples=held,
+        sample_limit=samples,
+        on_progress=on_progress,
+    )
+    notes = (*certificate.notes, *repaired.record.notes())
+    return Bundle(
+        content=repaired.content,
+        certificate=certificate.model_copy(update={"notes": notes}),
+        profile=rules,
+        facts={**(bundle.facts if bundle else {}), "repair": repaired.record.to_facts()},
+        golden=golden_vectors(repaired.content, held or fitted, rules),
+        calibration_sha256=fitted.sha256(),
+        calibration_source=fitted.source,
+        evaluation_sha256=held.sha256() if held else None,
+        evaluation_source=held.source if held else None,
+        labels=bundle.labels if bundle else (held or fitted).label_names,
+    )
+
+
+def _quantized(model: Any) -> tuple[bytes | None, Bundle | None]:
+    """The file of a bundle folder or of a quantized .tflite; None for a model."""
+    if not isinstance(model, str | Path):
+        return None, None
+    place = Path(model)
+    if (place / "manifest.json").exists():
+        bundle = Bundle.read(place)
+        return bundle.content, bundle
+    if place.suffix == ".tflite" and place.exists():
+        file = TfliteModel.read(place)
+        if any(tensor.quantization is not None for tensor in file.tensors):
+            return file.content, None
+    return None, None
+
+
+def _samples(
+    model: TfliteModel, calibration: Any, evaluate: Any, limit: int, profile: ExportProfile
+) -> tuple[Samples, Samples | None]:
+    inputs = input_specs(model)
+    names = model.output_names
+    fitted = read_samples(calibration, inputs=inputs, outputs=names, limit=CALIBRATION_LIMIT)
+    held = None if evaluate is None else read_evaluation(evaluate, inputs, names, limit)
+    refuse_errors(audit_calibration(fitted, inputs, held))
+    for given in (fitted, held):
+        if given is not None:
+            require_batch(given, profile.batch)
+    return fitted, held
