@@ -15,6 +15,7 @@ from tfgreen.bundle import Bundle
 from tfgreen.data import Samples, audit_evaluation, read_samples, refuse_errors
 from tfgreen.errors import MissingPathError, UsageError
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.inspection.normalizations import batch_normalizations
 from tfgreen.pipeline import CALIBRATION_LIMIT, SAMPLES, float_file, read_evaluation, require_batch
 from tfgreen.recheck import input_specs, profile_for
 from tfgreen.reporting.progress import live_progress
@@ -79,7 +80,14 @@ def diagnose(
         tell("making the float file", 0, 0)
         options = ConversionOptions(custom_objects=custom_objects, allow_unsafe=allow_unsafe)
         with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
-            float_content = float_file(model, Path(folder) / "model", options, on_progress)
+            place = Path(folder) / "model"
+            float_content = float_file(model, place, options, on_progress)
+            saved = (
+                Path(model)
+                if isinstance(model, str | Path)
+                else next(place.rglob("*.keras"), place)
+            )
+            normalizations = batch_normalizations(saved)
         case = Case(
             float_content=float_content,
             content=given.content,
@@ -87,6 +95,7 @@ def diagnose(
             calibration=_calibration(given.content, calibration),
             sample_limit=samples,
             kernel_sets=given.kernel_sets,
+            normalizations=normalizations,
             name=given.name,
         )
         return examine(case, tell)

@@ -20,6 +20,7 @@ from tfgreen.verification.diagnosis.data import (
     not_finite,
 )
 from tfgreen.verification.diagnosis.graphs import graph_faults
+from tfgreen.verification.diagnosis.kernels import kernel_faults
 from tfgreen.verification.diagnosis.measuring import (
     SAMPLES,
     Comparison,
@@ -28,6 +29,7 @@ from tfgreen.verification.diagnosis.measuring import (
     measure,
     whole_batches,
 )
+from tfgreen.verification.diagnosis.normalization import Normalization, normalization_faults
 from tfgreen.verification.diagnosis.pairs import pair_faults
 from tfgreen.verification.diagnosis.ranges import huge_channel
 from tfgreen.verification.diagnosis.record import Diagnosis, Fault, LayerRow
@@ -50,6 +52,7 @@ class Case:
         calibration: What the file was calibrated with, if that is known.
         sample_limit: How many samples the ops are measured on.
         kernel_sets: Where the file will run; those that are installed are compared.
+        normalizations: BatchNormalization layers of the Keras model, if they are known.
         name: What the file is called.
     """
 
@@ -59,6 +62,7 @@ class Case:
     calibration: Samples | None = None
     sample_limit: int = SAMPLES
     kernel_sets: tuple[str, ...] = ()
+    normalizations: tuple[Normalization, ...] = ()
     name: str = ""
 
 
@@ -99,9 +103,13 @@ def _faults(
     if data is not None:
         faults.append(data)
         layers = [fault for fault in layers if fault.cause not in _RANGE_CAUSES]
-    if labelled.is_chance and (data is None or data.cause != "input-scaling"):
+    rescaled = data is not None and data.cause == "input-scaling"
+    if not rescaled:
+        faults += normalization_faults(comparison, case.normalizations)
+    if labelled.is_chance and not rescaled and not faults:
         faults.insert(0, at_chance(labelled))
-    return _in_order([*faults, *layers, *graph_faults(comparison.model)])
+    kernels = kernel_faults(comparison, case.kernel_sets)
+    return _in_order([*faults, *layers, *graph_faults(comparison.model), *kernels])
 
 
 def _layer_faults(comparison: Comparison, measurement: Measurement) -> list[Fault]:

@@ -16,9 +16,10 @@ CHANNEL_AXES = {
 """Which dimension of the weights counts output channels."""
 
 _ROUNDED = 1.02  # weights within a step of the truth are rounded (learned rounding: up or down)
-_ROUNDED_SHARE = 0.99
+_STRAY_NOISE = 0.1  # of the noise may come from weights that were moved further (fitted)
+_MOST = 0.8
 _WORTH = 4.0  # 6 dB
-_NARROW_LEVELS = 8
+_NARROW_CODES = (1, 3, 7, 8)  # the largest stored values of 2, 3 and 4 bits
 _FEW_CODES = 32
 _ALIKE = 0.95
 _OFF = 0.05
@@ -79,13 +80,14 @@ def explain_weights(constant: Constant, op_name: str) -> Explanation:
     channels = Channels.of(constant, op_name)
     error = np.abs(channels.real - channels.truth)
     rounded = error <= _ROUNDED * channels.steps[:, None] + 1e-12
+    unrounded_noise = float((error[~rounded] ** 2).sum()) / max(float((error**2).sum()), 1e-300)
     evidence: Evidence = {
         "largest_code": int(np.abs(channels.codes).max(initial=0)),
         "rounded_share": _short(float(rounded.mean())),
         "weights_sqnr_db": _short(_sqnr_db(channels.truth, channels.real)),
         "scales": int(constant.scales.size),
     }
-    if rounded.mean() >= _ROUNDED_SHARE:
+    if unrounded_noise <= _STRAY_NOISE:
         return _explain_rounding(constant, channels, evidence)
     return _explain_difference(constant, channels, ~rounded, evidence)
 
@@ -149,13 +151,14 @@ def _explain_difference(
     """Weights that are no rounding of the model's."""
     reach = np.abs(channels.truth).max(axis=1)
     dead = (channels.codes == 0).all(axis=1) & (reach > 2 * channels.steps)
-    if dead.any() and not off[~dead].any():
+    noise = (channels.real - channels.truth) ** 2
+    if dead.any() and noise[dead].sum() >= _MOST * noise.sum():
         return _dead(dead, evidence)
     limit = 7 if constant.dtype == "int4" else 127
     clipped = (
         off & (np.abs(channels.codes) >= limit) & (np.abs(channels.real) < np.abs(channels.truth))
     )
-    if clipped.sum() >= 0.9 * off.sum():
+    if noise[clipped].sum() >= _MOST * noise.sum():
         return Explanation(
             "range-too-narrow",
             f"The weights of {{layer}} are clipped: {clipped.mean():.2%} of them lie outside what "
@@ -251,10 +254,9 @@ def _width(constant: Constant, evidence: Evidence) -> Explanation:
 
 
 def _is_narrow(constant: Constant) -> bool:
-    return constant.dtype in ("int4", "int2") or bool(
-        np.abs(constant.codes.astype(np.int64)).max(initial=0) <= _NARROW_LEVELS
-        and constant.codes.size > _NARROW_LEVELS
-    )
+    """4 bits or fewer, or 8 bits of which only so many are used."""
+    largest = int(np.abs(constant.codes.astype(np.int64)).max(initial=0))
+    return constant.dtype in ("int4", "int2") or largest in _NARROW_CODES
 
 
 def _rounding_noise(truth: np.ndarray, steps: np.ndarray) -> float:
