@@ -61,7 +61,7 @@ def round_half_away(values: npt.ArrayLike) -> Floats:
     """
     values = np.asarray(values, np.float64)
     whole = np.trunc(values)
-    return np.asarray(whole + np.where(np.abs(values - whole) >= 0.5, np.sign(values), 0.0))
+    return np.asarray(whole + np.trunc(2.0 * (values - whole)))
 
 
 def as_int32(values: npt.ArrayLike) -> Integers:

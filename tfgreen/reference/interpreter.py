@@ -73,6 +73,8 @@ class Interpreter:
         self._last_uses = last_uses(self.model)
         self._bytes_per_sample = [bytes_per_sample(self.model, keep) for keep in (False, True)]
         self._peaks = Peaks()
+        written = {index for op in self.model.ops for index in op.outputs}
+        self._dtypes = {i: np.dtype(storage_of(self.model.tensors[i])) for i in written}
         self._constants = self._stored_constants()
         self._runs = [self._prepared(op) for op in self.model.ops]
 
@@ -185,7 +187,7 @@ class Interpreter:
             raise _broken(op, error) from error
         for index, array in zip(op.outputs, results, strict=True):
             tensor = self.model.tensors[index]
-            if array.shape[1:] != tensor.shape or array.dtype != np.dtype(storage_of(tensor)):
+            if array.shape[1:] != tensor.shape or array.dtype != self._dtypes[index]:
                 raise InvalidModelError(
                     f"The model's op {op.index} ({op.name}) gives {array.dtype} "
                     f"{array.shape[1:]}; tensor {index} ({tensor.name}) is {tensor.dtype} "

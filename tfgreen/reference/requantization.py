@@ -83,18 +83,14 @@ class Factor:
 
     def multiply(self, values: npt.ArrayLike, channels: Any = slice(None)) -> Integers:
         """Products as the kernel rounds them; `channels` picks the factor of each value."""
-        multiplier, exponent = self.multiplier[channels], self.exponent[channels]
-        if self.rule == "double":
-            return multiply_double(values, multiplier, exponent)
-        if self.rule == "single":
-            return multiply_single(values, multiplier, exponent)
-        if self.rule == "wide":
-            return multiply_wide(values, multiplier, exponent)
-        exact = np.asarray(values, np.float64)
         if self.rule == "away":
-            return round_half_away(exact * self.real[channels]).astype(np.int64)
-        product = exact.astype(np.float32) * self.real[channels].astype(np.float32)
-        return np.rint(product).astype(np.int64)
+            product = np.asarray(values, np.float64) * self.real[channels]
+            return round_half_away(product).astype(np.int64)
+        if self.rule == "even":
+            exact = np.asarray(values, np.float64).astype(np.float32)
+            return np.rint(exact * self.real[channels].astype(np.float32)).astype(np.int64)
+        by_rule = {"double": multiply_double, "single": multiply_single, "wide": multiply_wide}
+        return by_rule[self.rule](values, self.multiplier[channels], self.exponent[channels])
 
     @property
     def spread(self) -> Floats:
@@ -135,18 +131,18 @@ class Requantizer:
         self._shift = self.offsets * factor.real + zero_point
         limits = np.iinfo(dtype)
         self._largest = float(max(int(limits.max), -int(limits.min)) + 1)
-        self._known_columns: dict[tuple[str, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._known_columns: dict[tuple[Any, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def _columns(self, precision: str, fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _columns(self, precision: Any, fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Factor, offset and tie threshold of each column, for `fold` rows side by side."""
         if (precision, fold) not in self._known_columns:
             self._known_columns[precision, fold] = self._columns_anew(precision, fold)
         return self._known_columns[precision, fold]
 
-    def _columns_anew(self, precision: str, fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _columns_anew(self, precision: Any, fold: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # Factor, product, offset and sum are each rounded once; half a unit in the last place of
         # 24 or 53 bits, relative to a product of at most the result and the offset.
-        error = 2.0 ** (-22 if precision == "float32" else -51)
+        error = 2.0 ** (-22 if precision == np.float32 else -51)
         float_error = (self._largest + np.abs(self._shift)) * error
         threshold = 0.5 - np.minimum(float_error + self.factor.spread, 0.5)
         if np.ptp(threshold) < _UNIFORM:
@@ -173,7 +169,7 @@ class Requantizer:
 
     def _fill(self, accumulators: np.ndarray, out: np.ndarray, fold: int) -> None:
         rows, channels = accumulators.shape
-        scale, shift, threshold = self._columns(accumulators.dtype.name, fold)
+        scale, shift, threshold = self._columns(accumulators.dtype, fold)
         step = min(max(1, _BLOCK_VALUES // max(channels, 1)), max(rows, 1))
         scratch = Scratch.of((step, channels), accumulators.dtype)
         for start in range(0, rows, step):
@@ -192,7 +188,7 @@ class Requantizer:
         offset = self.offsets[columns if self.offsets.size > 1 else 0]
         factors = columns if self.factor.real.size > 1 else slice(0, 1)
         values = self.factor.multiply(accumulators + offset, factors) + self.zero_point
-        return np.clip(values, self.low, self.high)
+        return np.minimum(np.maximum(values, self.low), self.high)  # np.clip is slow on a few
 
 
 @dataclass(frozen=True)
@@ -234,13 +230,13 @@ def settle(
     products, rounded = scratch.products[:count], scratch.rounded[:count]
     near = scratch.near[:count]
     # Held within 0.4 of the range: what saturates is rounded to it, and never looks like a tie.
-    np.clip(products, low - _BEYOND, high + _BEYOND, out=products)
+    products.clip(low - _BEYOND, high + _BEYOND, out=products)
     np.rint(products, out=rounded)
     out[...] = rounded
     np.subtract(products, rounded, out=products)
     np.abs(products, out=products)
     np.greater_equal(products, threshold, out=near)
-    return np.flatnonzero(near)
+    return near.ravel().nonzero()[0]
 
 
 def rule_for(rounding: Rounding, fallback: Rule = "double") -> Rule:
