@@ -79,7 +79,7 @@ def conditioned(row: Row, seed: int = 0) -> Task:
         name: "sparse_categorical_crossentropy" if array.dtype.kind == "i" else "mse"
         for name, array in labels.items()
     }
-    model.compile(keras.optimizers.Adam(1e-4), _sole(losses))
+    model.compile(keras.optimizers.Adam(row.learning_rate), _sole(losses))
     return Task(model, calibration, held_back, labels)
 
 

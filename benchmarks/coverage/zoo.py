@@ -7,7 +7,7 @@ in a Dense layer or a 1 x 1 convolution, softmax or not, so that `conditioning` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.models import resnet8
@@ -28,6 +28,7 @@ class Row:
     low, high: the range of its float inputs.
     variation: how much samples of a class differ, as a share of what sets classes apart; so much
         that the network with its random filters still tells the classes.
+    learning_rate: of the short trainings; so little that the fitted outputs still tell the classes.
     calibration: samples to calibrate with; held_back: others, to judge by.
     is_light: whether `make test` recomputes it; the others take `make test-all`.
     is_deep: whether its weights need to be calmed, see `conditioning`.
@@ -39,6 +40,7 @@ class Row:
     low: float = -1.0
     high: float = 1.0
     variation: float = 0.3
+    learning_rate: float = 1e-4
     calibration: int = 64
     held_back: int = 64
     is_light: bool = False
@@ -239,8 +241,9 @@ def _of(name: str, note: str, size_pixels: int = 64, **options: Any) -> Row:
     is_scaled_inside = name.startswith(("EfficientNet", "MobileNetV3", "ConvNeXt"))
     low, high = (0.0, 255.0) if is_scaled_inside else (-1.0, 1.0)
     build = application(name, size_pixels, **options)
-    variation = 0.15 if name.startswith("EfficientNet") else 0.3
-    return Row(name, build, note, low, high, variation, calibration=48, held_back=32, is_deep=True)
+    row = Row(name, build, note, low, high, calibration=48, held_back=32, is_deep=True)
+    is_touchy = name.startswith("EfficientNet")
+    return replace(row, variation=0.15, learning_rate=1e-5) if is_touchy else row
 
 
 ROWS: dict[str, Row] = {
