@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.reference.families import CONVOLUTIONS, FAMILIES, WRONG_THEMSELVES, drawn
-from tests.reference.single_op import assert_equal, outcomes_on
+from tests.reference.single_op import Case, TensorSpec, assert_equal, build, constant, outcomes_on
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.flatbuffer.schema import load_schema
 from tfgreen.reference import Interpreter, Rounding
 from tfgreen.runtimes import availability
 
 CASES_IN_CI = 20
 CASES_OF_A_CONVOLUTION, CASES_OF_ANOTHER = 5000, 1000
+SOMETIMES_REFUSED = ("CONV_2D", "CONV_2D int16")  # the reference kernels want a bias
 
 ORACLES = [
     pytest.param("reference", "reference", id="reference"),
@@ -43,7 +47,9 @@ def test_bit_exact_at_length(family: str, kernel_set: str, rounding: Rounding) -
     if (kernel_set, family) in WRONG_THEMSELVES:
         pytest.skip("follows no rule")
     count = CASES_OF_A_CONVOLUTION if family in CONVOLUTIONS else CASES_OF_ANOTHER
-    assert_equal(drawn(FAMILIES[family], count), kernel_set, rounding)
+    drawn_count = count * 5 // 4 if family in SOMETIMES_REFUSED else count
+    ran = assert_equal(drawn(FAMILIES[family], drawn_count), kernel_set, rounding)
+    assert ran >= count or not ran, "a kernel set has an op, or it has not"
 
 
 def test_within_a_quantum_of_xnnpack() -> None:
@@ -57,3 +63,36 @@ def test_within_a_quantum_of_xnnpack() -> None:
             if theirs.dtype != np.float32:
                 step = np.abs(mine.astype(np.int64) - theirs).max(initial=0)
                 assert step <= 1, one.told
+
+
+# Quotients that are a tie in float32 and lie below it in float64.
+NEARLY_A_TIE = (0.395388662815094, 0.15815546512603762)
+
+
+ONE_INPUT = ("LEAKY_RELU", "RELU", "QUANTIZE", "ABS", "HARD_SWISH", "MEAN")
+TWO_INPUTS = {"PRELU": 1, "ADD": 0, "SUB": 0, "MUL": 1, "SQUARED_DIFFERENCE": 0}
+"""With the constant that leaves the first input as it is, or squares it."""
+
+
+@pytest.mark.parametrize(("kernel_set", "rounding"), ORACLES)
+@pytest.mark.parametrize("name", [*ONE_INPUT, *TWO_INPUTS])
+def test_factors_from_scales(name: str, kernel_set: str, rounding: Rounding) -> None:
+    """LiteRT divides scales in float32 mostly, TensorFlow Lite Micro in float64."""
+    schema, shape = load_schema(), (256, 1)
+    scale, out_scale = NEARLY_A_TIE
+    specs: list[TensorSpec | None] = [TensorSpec(shape, "int8", scale)]
+    options: Any = None
+    if name in TWO_INPUTS:
+        data = np.full(shape, TWO_INPUTS[name], np.int8)
+        other_scale = 1.0 if TWO_INPUTS[name] else scale
+        specs.append(TensorSpec(shape, "int8", other_scale, data=data))
+        makers = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "MUL": schema.MulOptionsT}
+        options = makers[name]() if name in makers else None
+    if name == "LEAKY_RELU":
+        options = schema.LeakyReluOptionsT(alpha=1.0)
+    if name == "MEAN":
+        specs.append(constant([1]))
+        options = schema.ReducerOptionsT(keepDims=True)
+    content = build(name, specs, [TensorSpec(shape, "int8", out_scale)], options)
+    inputs = (np.arange(-128, 128).astype(np.int8).reshape(1, *shape),)
+    assert assert_equal([Case(content, inputs, name)], kernel_set, rounding) == 1

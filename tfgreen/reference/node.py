@@ -100,6 +100,11 @@ class Node:
             raise self.unsupported(f"reads {tensor.name!r}, which is quantized in blocks")
         return self._sound(tensor, tensor.quantization.scales)
 
+    @property
+    def scale_precision(self) -> type[np.floating[Any]]:
+        """What most kernels divide scales in: LiteRT's float32, TensorFlow Lite Micro's float64."""
+        return np.float64 if self.rounding == "micro" else np.float32
+
     def is_quantized(self, tensor: Tensor) -> bool:
         """Whether its integers stand for real numbers."""
         return tensor.quantization is not None and tensor.dtype in ("int8", "uint8", "int16")

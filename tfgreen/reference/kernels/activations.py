@@ -84,7 +84,8 @@ def relu(node: Node) -> Run:
     if node.rounding == "micro" and node.op.name == "RELU6":
         return by_table(node, _without_rescaling(node))
     scale, zero_point = np.float32(node.scale(out)), node.zero_point(out)
-    factor = Factor.of(np.float32(node.scale(data)) / scale, "double")
+    real = node.scale_precision
+    factor = Factor.of(real(node.scale(data)) / real(node.scale(out)), "double")
     input_zero_point, limits = node.zero_point(data), np.iinfo(out.dtype)
     smallest = zero_point + int(round_half_away(np.float32(low) / scale))
     largest = int(limits.max)
@@ -113,8 +114,9 @@ def leaky_relu(node: Node) -> Run:
     if node.expect_dtypes("int8", "uint8", "int16", "float32") == "float32":
         return _plain(lambda x: np.where(x > 0, x, x * alpha))
     data, out = node.input(0), node.output()
-    scale, out_scale = np.float32(node.scale(data)), np.float32(node.scale(out))
-    above, below = Factor.of(scale / out_scale, "double"), scale * alpha / out_scale
+    real = node.scale_precision
+    scale, out_scale = real(node.scale(data)), real(node.scale(out))
+    above, below = Factor.of(scale / out_scale, "double"), scale * real(alpha) / out_scale
     multiplier, exponent = quantized_multiplier(below)
     zero_point, out_zero_point = node.zero_point(data), node.zero_point(out)
 
@@ -131,8 +133,9 @@ def prelu(node: Node) -> Run:
     if node.expect_dtypes("int8", "uint8", "float32") == "float32":
         return lambda inputs: [np.where(inputs[0] >= 0, inputs[0], inputs[0] * inputs[1])]
     data, alpha, out = node.input(0), node.input(1), node.output()
-    scale, out_scale = np.float32(node.scale(data)), np.float32(node.scale(out))
-    slope_scale = np.float32(node.scale(alpha))
+    real = node.scale_precision
+    scale, out_scale = real(node.scale(data)), real(node.scale(out))
+    slope_scale = real(node.scale(alpha))
     above = Factor.of(scale / out_scale, "double")
     below = Factor.of(scale * slope_scale / out_scale, "double")
     zero_points = node.zero_point(data), node.zero_point(alpha), node.zero_point(out)

@@ -46,7 +46,7 @@ def function(node: Node) -> Run:
 
 def _absolute(node: Node) -> Callable[[Integers], Integers]:
     data, out = node.input(0), node.output()
-    scale, out_scale = np.float32(node.scale(data)), np.float32(node.scale(out))
+    scale, out_scale = (node.scale_precision(node.scale(tensor)) for tensor in (data, out))
     factor = Factor.of(scale / out_scale, "double")
     zero_point, out_zero_point = node.zero_point(data), node.zero_point(out)
 
