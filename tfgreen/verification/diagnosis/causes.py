@@ -20,11 +20,12 @@ from tfgreen.verification.diagnosis.ranges import (
     explain_storing,
     huge_channel,
     owned_by_channel,
+    spread_values,
 )
 from tfgreen.verification.diagnosis.record import Evidence, Fault
 from tfgreen.verification.diagnosis.steps import Step
 from tfgreen.verification.diagnosis.suspects import Suspect, noise_of
-from tfgreen.verification.diagnosis.weights import explain_bias, explain_weights
+from tfgreen.verification.diagnosis.weights import explain_bias, explain_weights, spread_of
 from tfgreen.verification.labels import tensor_label
 
 _NORMALIZED = re.compile(r"batch_?norm|/bn|_bn|fusedbatchnorm", re.IGNORECASE)
@@ -70,12 +71,9 @@ def _explained(
     comparison: Comparison, suspect: Suspect, step: Step | None, parts: Anatomy, part: Part
 ) -> Explanation:
     index = suspect.layer.tensor_index
+    if suspect.is_crowded:
+        return _explain_crowding(comparison, index, step, parts)
     if step is None or (part == "storing" and parts.parts["storing"] > 0):
-        if suspect.is_crowded:
-            truth = comparison.truths[index]
-            channel = huge_channel(truth)
-            if channel is not None:
-                return owned_by_channel({}, truth, channel)
         clipped = parts.clipped / max(parts.parts["storing"], 1e-300)
         return explain_storing(comparison, index, step, clipped)
     worst = _worst(parts.constants, is_bias=part == "bias")
@@ -85,6 +83,22 @@ def _explained(
         name = comparison.float_model.tensors[comparison.twins[index]].name
         return explain_bias(worst, bool(_NORMALIZED.search(name)))
     return _explain_arithmetic(comparison, step, parts)
+
+
+def _explain_crowding(
+    comparison: Comparison, index: int, step: Step | None, parts: Anatomy
+) -> Explanation:
+    """Which channels are too different for one scale: those of the weights, or of the values."""
+    worst = _worst(parts.constants, is_bias=False)
+    if worst is not None and step is not None and worst.scales.size == 1:
+        spread = spread_of(worst, step.op.name)
+        if spread is not None:
+            return spread
+    truth = comparison.truths[index]
+    channel = huge_channel(truth)
+    if channel is not None:
+        return owned_by_channel({}, truth, channel)
+    return spread_values(truth)
 
 
 def _worst(constants: tuple[Constant, ...], *, is_bias: bool) -> Constant | None:

@@ -12,6 +12,7 @@ from tfgreen.data import Samples
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.runtimes import quantize_inputs
 from tfgreen.verification.diagnosis.causes import explain
+from tfgreen.verification.diagnosis.channels import crowding_db
 from tfgreen.verification.diagnosis.data import (
     Labelled,
     at_chance,
@@ -31,7 +32,6 @@ from tfgreen.verification.diagnosis.measuring import (
 )
 from tfgreen.verification.diagnosis.normalization import Normalization, normalization_faults
 from tfgreen.verification.diagnosis.pairs import pair_faults
-from tfgreen.verification.diagnosis.ranges import huge_channel
 from tfgreen.verification.diagnosis.record import Diagnosis, Fault, LayerRow
 from tfgreen.verification.diagnosis.running import Runner
 from tfgreen.verification.diagnosis.steps import reals_of
@@ -117,7 +117,7 @@ def _layer_faults(comparison: Comparison, measurement: Measurement) -> list[Faul
         measurement.layers,
         measurement.added_db,
         measurement.total_noise,
-        lambda index: huge_channel(comparison.truths[index]) is not None,
+        lambda index: crowding_db(comparison.truths[index], measurement.added[index]),
     )
     return [explain(comparison, suspect) for suspect in suspects]
 

@@ -180,12 +180,14 @@ class Measurement:
 
     Attributes:
         layers: As `layer_errors` gives them.
+        added: What each op adds to its inputs' error, as real values, by the file's tensor index.
         added_db: SQNR of what each op adds to its inputs' error, by the file's tensor index; None
             for nothing. Ops that cannot be run alone are missing.
         total_noise: Final noise over signal.
     """
 
     layers: tuple[LayerError, ...]
+    added: dict[int, np.ndarray]
     added_db: dict[int, float | None]
     total_noise: float
 
@@ -215,7 +217,7 @@ def measure(comparison: Comparison, on_progress: OnProgress | None = None) -> Me
         errors.append(_layer_error(comparison, index, step, own[index], shares))
     truths = comparison.truths
     added_db = {i: sqnr(truths[i], truths[i] + error) for i, error in added.items()}
-    return Measurement(tuple(errors), added_db, shares.total)
+    return Measurement(tuple(errors), added, added_db, shares.total)
 
 
 def _layer_error(

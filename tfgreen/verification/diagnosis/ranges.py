@@ -140,6 +140,23 @@ def owned_by_channel(evidence: Evidence, values: np.ndarray, channel: int) -> Ex
     )
 
 
+def spread_values(values: np.ndarray) -> Explanation:
+    """Channels of very different size share the one scale of an activation."""
+    reach = np.abs(values.reshape(-1, values.shape[-1])).max(axis=0)
+    living = reach[reach > 0]
+    return Explanation(
+        "per-channel-spread",
+        f"The channels of {{layer}} differ by up to {living.max() / living.min():.3g} times, and "
+        "an activation has one scale for all: small channels get hardly any steps.",
+        "Cross-layer equalization, which moves the difference into the weights of both sides.",
+        {
+            "channels": len(reach),
+            "spread": _short(float(living.max() / np.median(living))),
+            "smallest_over_largest": _short(float(living.min() / living.max())),
+        },
+    )
+
+
 def _narrow(facts: RangeFacts) -> Explanation:
     return Explanation(
         "range-too-narrow",

@@ -17,8 +17,8 @@ from tfgreen.verification.diagnosis.measuring import LayerError
 _EXCESS_DB = (6.0, 12.0)
 # The shares of the final error that the excess then has to have.
 _SHARES = (0.15, 0.03)
-# Where a channel owns the range, the SQNR of the tensor looks fine; the end has to suffer.
-_CROWDED_SHARE, _CROWDED_SQNR_DB = 0.3, 30.0
+# Where few channels hold all signal, the SQNR of the tensor looks fine; the end has to suffer.
+_CROWDED_DB, _CROWDED_SHARE, _CROWDED_SQNR_DB = 12.0, 0.05, 32.0
 # What an op adds whose result is float (its weights are not), and one stored without error.
 _FLOAT_DB, _EXACT_DB = 38.0, 60.0
 # Below this part of the signal (45 dB) nobody sees the final error.
@@ -33,7 +33,7 @@ class Suspect:
         layer: Its figures.
         excess_db: How much more noise it adds than the ideal.
         share: Of the final error, the larger of both ways to measure it, 0..1.
-        is_crowded: It adds no more noise than the ideal, but the signal is all in one channel.
+        is_crowded: It adds no more noise than the ideal, but the signal is all in few channels.
     """
 
     layer: LayerError
@@ -46,7 +46,7 @@ def suspects_among(
     layers: tuple[LayerError, ...],
     added_db: dict[int, float | None],
     total_noise: float,
-    crowded: Callable[[int], bool],
+    crowding_db: Callable[[int], float],
 ) -> tuple[Suspect, ...]:
     """The ops that are at fault, in the file's order.
 
@@ -54,7 +54,7 @@ def suspects_among(
         layers: Every op's figures.
         added_db: SQNR of what each adds to its inputs' error, by tensor.
         total_noise: Final noise over signal.
-        crowded: Whether one channel owns the range of a tensor, by its index.
+        crowding_db: How badly the channels of a tensor share its scale, by its index.
     """
     found = []
     for layer in layers:
@@ -66,7 +66,7 @@ def suspects_among(
         share = _share(layer, total_noise)
         if is_suspect(excess, share, layer, total_noise):
             found.append(Suspect(layer, excess, share))
-        elif _matters(layer, share) and crowded(layer.tensor_index):
+        elif _matters(layer, share) and crowding_db(layer.tensor_index) >= _CROWDED_DB:
             found.append(Suspect(layer, excess, share, is_crowded=True))
     return tuple(found)
 

@@ -18,6 +18,7 @@ CHANNEL_AXES = {
 _ROUNDED = 1.02  # weights within a step of the truth are rounded (learned rounding: up or down)
 _STRAY_NOISE = 0.1  # of the noise may come from weights that were moved further (fitted)
 _MOST = 0.8
+_SPREAD = 4.0
 _WORTH = 4.0  # 6 dB
 _NARROW_CODES = (1, 3, 7, 8)  # the largest stored values of 2, 3 and 4 bits
 _FEW_CODES = 32
@@ -112,6 +113,18 @@ def _explain_rounding(constant: Constant, channels: Channels, evidence: Evidence
             evidence | {"channel": coarse, "channel_largest_code": int(reach[coarse])},
         )
     return _width(constant, evidence)
+
+
+def spread_of(constant: Constant, op_name: str) -> Explanation | None:
+    """What one scale for weights of very different channels costs; None if they are alike."""
+    channels = Channels.of(constant, op_name)
+    reach = np.abs(channels.truth).max(axis=1)
+    living = reach[reach > 0]
+    if living.size < 2 or living.max() < _SPREAD * np.median(living):
+        return None
+    return _explain_spread(
+        channels, {"weights_sqnr_db": _short(_sqnr_db(channels.truth, channels.real))}
+    )
 
 
 def _explain_spread(channels: Channels, evidence: Evidence) -> Explanation:
