@@ -61,14 +61,16 @@ def _constants_before(model: TfliteModel, tensor: int, depth: int) -> Iterator[i
             yield index
 
 
-def enough(scores: np.ndarray) -> float:
+def enough(scores: np.ndarray) -> int:
     """A size of mask that is far enough for scores (..., n), masked ones among them.
 
-    >>> round(enough(np.array([[1.0, 2.0, -1e9]])), 1)
-    16.0
+    Zero counts as a score: a mask may be added to one, or stand in its place.
+
+    >>> enough(np.array([[1.0, 2.0, -1e9]]))
+    17
     """
     seen = scores[np.abs(scores) < HUGE / 2]
-    span = float(seen.max() - seen.min()) if seen.size else 0.0
+    span = float(max(seen.max(), 0) - min(seen.min(), 0)) if seen.size else 0.0
     return math.ceil(span + math.log(1e6 * scores.shape[-1]))
 
 
