@@ -13,6 +13,7 @@ from tfgreen.flatbuffer import (
     TfliteModel,
     cut_op,
     inline_external_buffers,
+    with_constants,
     with_outputs,
     with_ranges,
 )
@@ -210,3 +211,19 @@ def test_packed_constants_are_aligned_to_16_bytes() -> None:
 def test_packing_is_reproducible() -> None:
     model = TfliteModel.from_bytes(CLASSIFIER)
     assert cut_op(model, 0) == cut_op(TfliteModel.from_bytes(CLASSIFIER), 0)
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_values_of_4_bits_are_replaced_two_to_a_byte(count: int) -> None:
+    tensors = [
+        TensorSpec("w", (1, count), "int4", data=bytes((count + 1) // 2)),
+        TensorSpec("y", (1, count), "int8"),
+    ]
+    content = tiny_models.build(tensors, [OpSpec("RELU", ["w"], ["y"])], [], ["y"])
+    model = TfliteModel.from_bytes(content)
+    values = (np.arange(count, dtype=np.int8) * 3 % 16 - 8)[None].astype(np.int8)
+    changed = TfliteModel.from_bytes(with_constants(model, {0: values}))
+    np.testing.assert_array_equal(changed.constant(0), values)
+    assert changed.tensors[0].size_bytes == (count + 1) // 2
+    with pytest.raises(UsageError, match=r"-8\.\.7"):
+        with_constants(model, {0: values + np.int8(8)})

@@ -138,3 +138,22 @@ def test_the_source_is_not_changed() -> None:
     before = bytes(CLASSIFIER)
     with_boundary(CLASSIFIER, "uint8", "uint8")
     assert before == CLASSIFIER
+
+
+@pytest.mark.parametrize("kernel_set", SETS)
+def test_a_16_bit_output_is_narrowed_to_8(kernel_set: str) -> None:
+    """By 256 steps, rounded; the int16 values are those of the layer itself."""
+    tensors = [
+        TensorSpec("x", (1, 8), "int16", 1 / 256),
+        TensorSpec("y", (1, 8), "int16", 1 / 256),
+    ]
+    reshape = OpSpec("RESHAPE", ["x"], ["y"], {"newShape": [1, 8]})
+    content = tiny_models.build(tensors, [reshape], ["x"], ["y"])
+    narrowed = with_boundary(content, "int16", "int8")
+    assert op_names(narrowed) == ["RESHAPE", "QUANTIZE"]
+    wide = np.random.default_rng(0).integers(-32768, 32767, (64, 1, 8), np.int16)
+    (output,) = run(narrowed, wide, kernel_set=kernel_set)
+    assert output.dtype == np.int8
+    expected = np.clip(np.rint(wide / 256), -128, 127)
+    assert np.abs(output - expected).max() <= 1  # ties
+    assert (output == expected).mean() > 0.98
