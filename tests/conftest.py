@@ -95,6 +95,12 @@ def autoencoder_model(trained_model: Callable[[str], TrainedModel]) -> TrainedMo
 
 
 @pytest.fixture(scope="session")
+def attention_model(trained_model: Callable[[str], TrainedModel]) -> TrainedModel:
+    """A transformer of two blocks on the rows of 8 x 8 digits, 10 classes."""
+    return trained_model("attention")
+
+
+@pytest.fixture(scope="session")
 def conv1d_model(trained_model: Callable[[str], TrainedModel]) -> TrainedModel:
     """Conv1D and MaxPooling1D on 49 x 10 sequences, 12 classes."""
     return trained_model("conv1d")

@@ -48,6 +48,7 @@ PUBLIC_NAMES = {
     "Pruning",
     "QuantizationAwareTraining",
     "TeacherCache",
+    "bit_sensitivity",
     "diagnose",
     "export",
     "fold_batch_normalization",

@@ -120,9 +120,26 @@ def two_branch_model(keras: Any) -> tuple[Any, Arrays, Arrays]:
     return model, {"zeta": left, "alpha": right}, {"digit": y, "ink": total}
 
 
+def attention_model(keras: Any) -> tuple[Any, Arrays, Arrays]:
+    """A small transformer: two blocks of attention and dense layers on the rows of digits."""
+    layers = keras.layers
+    x, y = digits(8, 1)
+    inputs = layers.Input((8, 8), name="rows")
+    h = layers.Dense(32)(inputs)
+    for _ in range(2):
+        z = layers.LayerNormalization()(h)
+        h = layers.Add()([h, layers.MultiHeadAttention(4, 8)(z, z)])
+        z = layers.Dense(64, activation="relu")(layers.LayerNormalization()(h))
+        h = layers.Add()([h, layers.Dense(32)(z)])
+    h = layers.Flatten()(layers.LayerNormalization()(h))
+    outputs = layers.Dense(10, activation="softmax", name="digit")(h)
+    return keras.Model(inputs, outputs), {"rows": x[..., 0]}, {"digit": y}
+
+
 BUILDERS: dict[str, tuple[Callable[[Any], tuple[Any, Arrays, Arrays]], int]] = {
     "keyword": (keyword_model, 8),
     "residual": (residual_model, 4),
+    "attention": (attention_model, 12),
     "autoencoder": (autoencoder_model, 4),
     "conv1d": (conv1d_model, 25),
     "two-branch": (two_branch_model, 8),

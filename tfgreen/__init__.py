@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         UnsupportedModelError,
         UsageError,
     )
-    from tfgreen.examination import diagnose
+    from tfgreen.examination import bit_sensitivity, diagnose
     from tfgreen.inspection import inspect
     from tfgreen.mending import repair
     from tfgreen.models.bridge import register_twin
@@ -85,6 +85,7 @@ __all__ = [
     "UnsupportedModelError",
     "UsageError",
     "__version__",
+    "bit_sensitivity",
     "diagnose",
     "export",
     "fold_batch_normalization",
@@ -102,6 +103,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "bit_sensitivity": "tfgreen.examination",
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",
     "Clustering": "tfgreen.compression.clustering.clustering",

@@ -21,7 +21,9 @@ from tfgreen.recheck import input_specs, profile_for
 from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification.diagnosis.examination import Case, examine
+from tfgreen.verification.diagnosis.measuring import Comparison
 from tfgreen.verification.diagnosis.record import Diagnosis
+from tfgreen.verification.diagnosis.sensitivity import BitSensitivity, bit_sensitivities
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.workload import batch_of
 
@@ -99,6 +101,38 @@ def diagnose(
             name=given.name,
         )
         return examine(case, tell)
+
+
+def bit_sensitivity(
+    model: Any,
+    file: str | Path | bytes | Bundle,
+    evaluate: Any = None,
+    *,
+    bits: int = 4,
+    samples: int = SAMPLES,
+    custom_objects: str | None = None,
+    allow_unsafe: bool = False,
+    on_progress: OnProgress | None = None,
+) -> tuple[BitSensitivity, ...]:
+    """Which layers of a quantized file bear weights of few bits, and which need more.
+
+    Args:
+        bits: width of the weights to try, one layer at a time, 2 to 8.
+        model, file, evaluate, samples, custom_objects, allow_unsafe, on_progress: as for
+            `diagnose`.
+
+    Returns:
+        One row for each layer with weights, in the file's order.
+    """
+    with live_progress() as shown:
+        tell = on_progress or shown
+        given = _given(file)
+        kept = _samples(given, evaluate, None, samples)
+        options = ConversionOptions(custom_objects=custom_objects, allow_unsafe=allow_unsafe)
+        with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
+            float_content = float_file(model, Path(folder) / "model", options, on_progress)
+        comparison = Comparison(float_content, given.content, kept.spread(samples))
+        return bit_sensitivities(comparison, bits, tell)
 
 
 def _given(file: str | Path | bytes | Bundle) -> _Given:

@@ -98,12 +98,12 @@ def anatomy(comparison: Comparison, step: Step) -> Anatomy:
         ("bias", [c for c in constants if c.is_bias]),
     )
     for part, chosen in groups:
-        changed = _with(comparison, step, chosen, inputs) if chosen else None
+        changed = float_with(comparison, step, chosen, inputs) if chosen else None
         parts[part] = 0.0 if changed is None else _relative(truth, changed)
     rounded = comparison.rounded_inputs(step)
     codes = comparison.bench.stored(step, rounded)
     reals = {i: reals_of(c, comparison.model.tensors[i]) for i, c in rounded.items()}
-    exact = _with(comparison, step, list(constants), reals)
+    exact = float_with(comparison, step, list(constants), reals)
     if codes is None or exact is None:
         return Anatomy(parts, clipped, constants)
     expected = reals_of(codes_of(exact, tensor), tensor)
@@ -168,13 +168,16 @@ def _constant(
     return Constant(position, codes, real, truth, scales, axis, tensor.dtype, is_bias)
 
 
-def _with(
+def float_with(
     comparison: Comparison,
     step: Step,
     constants: list[Constant],
     inputs: Mapping[int, np.ndarray],
 ) -> np.ndarray | None:
-    """The float model's segment with some of the file's constants, on some inputs."""
+    """The float model's segment with the `real` values of some constants, on some inputs.
+
+    Returns None where the float op cannot be told or run.
+    """
     shape = comparison.model.tensors[step.output].shape
     if step.real is None or not constants:
         return comparison.bench.real(step, inputs)

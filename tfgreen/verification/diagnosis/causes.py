@@ -30,7 +30,7 @@ from tfgreen.verification.labels import tensor_label
 
 _NORMALIZED = re.compile(r"batch_?norm|/bn|_bn|fusedbatchnorm", re.IGNORECASE)
 _OFF_SLOPE = 0.05
-_SOUND_QUANTA = 2.0
+_LEAST_CHANNELS, _STANDS_OUT = 4, 10.0
 _INT32_LIMIT = 1 << 31
 
 
@@ -75,6 +75,8 @@ def _explained(
         return _explain_crowding(comparison, index, step, parts)
     if step is None or (part == "storing" and parts.parts["storing"] > 0):
         clipped = parts.clipped / max(parts.parts["storing"], 1e-300)
+        if clipped and _few_channels_stand_out(comparison.truths[index]):
+            return _explain_crowding(comparison, index, step, parts)
         return explain_storing(comparison, index, step, clipped)
     worst = _worst(parts.constants, is_bias=part == "bias")
     if part == "weights" and worst is not None:
@@ -99,6 +101,14 @@ def _explain_crowding(
     if channel is not None:
         return owned_by_channel({}, truth, channel)
     return spread_values(truth)
+
+
+def _few_channels_stand_out(values: np.ndarray) -> bool:
+    """Whether what is clipped can only be a few channels, much larger than most."""
+    if values.ndim < 2 or values.shape[-1] < _LEAST_CHANNELS:
+        return False
+    reach = np.abs(values.reshape(-1, values.shape[-1])).max(axis=0)
+    return bool(reach.max() > _STANDS_OUT * np.median(reach[reach > 0], axis=0))
 
 
 def _worst(constants: tuple[Constant, ...], *, is_bias: bool) -> Constant | None:

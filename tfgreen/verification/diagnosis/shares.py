@@ -54,7 +54,7 @@ class Shares:
         self._added = {index: values[:calls] for index, values in added.items()}
         self._final = [index for index in bench.final if index in truths]
         self._alone: dict[int, float] = {}
-        self._total = self._noise({i: self._stored(i) for i in self._final})
+        self._total = self.noise({i: self._stored(i) for i in self._final})
 
     @property
     def total(self) -> float:
@@ -76,7 +76,7 @@ class Shares:
 
     def noise_without(self, indices: Sequence[int]) -> float:
         """Final noise over signal with some tensors' ops switched to float."""
-        return self._noise(self._switched(set(indices)))
+        return self.noise(self._switched(set(indices)))
 
     def alone_sqnr_db(self, index: int) -> float | None:
         """Final SQNR if nothing else were quantized; None if that leaves no error."""
@@ -86,13 +86,15 @@ class Shares:
         """Final noise over signal if nothing else were quantized."""
         if index not in self._alone:
             some = index in self._added and bool(np.any(self._added[index]))
-            self._alone[index] = self._noise(self._injected(index)) if some else 0.0
+            self._alone[index] = (
+                self.noise(self.with_error(index, self._added[index])) if some else 0.0
+            )
         return self._alone[index]
 
     def _stored(self, index: int) -> np.ndarray:
         return reals_of(self._codes[index], self._bench.model.tensors[index])
 
-    def _noise(self, given: Mapping[int, np.ndarray]) -> float:
+    def noise(self, given: Mapping[int, np.ndarray]) -> float:
         """Mean over the final tensors of noise over signal."""
         ratios = []
         for index in self._final:
@@ -112,9 +114,9 @@ class Shares:
                 run.as_stored(step)
         return {index: run.real(index) for index in self._final}
 
-    def _injected(self, chosen: int) -> dict[int, np.ndarray]:
-        """Final real values of the float model with one tensor off."""
-        values = {chosen: self._truths[chosen] + self._added[chosen]}
+    def with_error(self, chosen: int, error: np.ndarray) -> dict[int, np.ndarray]:
+        """Final real values of the float model with one tensor off by an error."""
+        values = {chosen: self._truths[chosen] + error}
         for step in self._steps:
             if step.output == chosen or not any(i in values for i in step.file.inputs):
                 continue

@@ -23,6 +23,7 @@ _WORTH = 4.0  # 6 dB
 _NARROW_CODES = (1, 3, 7, 8)  # the largest stored values of 2, 3 and 4 bits
 _FEW_CODES = 32
 _ALIKE = 0.95
+_FITTED, _FEW_MOVED = 0.98, 0.2
 _OFF = 0.05
 _UNIFORM = 0.02
 _INT32_LIMIT = (1 << 31) - 1
@@ -88,9 +89,16 @@ def explain_weights(constant: Constant, op_name: str) -> Explanation:
         "weights_sqnr_db": _short(_sqnr_db(channels.truth, channels.real)),
         "scales": int(constant.scales.size),
     }
-    if unrounded_noise <= _STRAY_NOISE:
+    fitted = np.median(channels.likeness) >= _FITTED and _is_even(channels)
+    if unrounded_noise <= _STRAY_NOISE or fitted:
         return _explain_rounding(constant, channels, evidence)
     return _explain_difference(constant, channels, ~rounded, evidence)
+
+
+def _is_even(channels: Channels) -> bool:
+    """No channel is a multiple of the model's, as it is with another BatchNormalization."""
+    moved = np.abs(channels.factors - 1) > _OFF
+    return float(moved.mean()) <= _FEW_MOVED
 
 
 def _explain_rounding(constant: Constant, channels: Channels, evidence: Evidence) -> Explanation:
