@@ -17,6 +17,7 @@ from tfgreen.verification.diagnosis.anatomy import (
 from tfgreen.verification.diagnosis.measuring import Comparison
 from tfgreen.verification.diagnosis.ranges import (
     Explanation,
+    explain_owner,
     explain_storing,
     huge_channel,
     owned_by_channel,
@@ -25,12 +26,18 @@ from tfgreen.verification.diagnosis.ranges import (
 from tfgreen.verification.diagnosis.record import Evidence, Fault
 from tfgreen.verification.diagnosis.steps import Step
 from tfgreen.verification.diagnosis.suspects import Suspect, noise_of
-from tfgreen.verification.diagnosis.weights import explain_bias, explain_weights, spread_of
+from tfgreen.verification.diagnosis.weights import (
+    explain_bias,
+    explain_weights,
+    saturated_values,
+    spread_of,
+)
 from tfgreen.verification.labels import tensor_label
 
 _NORMALIZED = re.compile(r"batch_?norm|/bn|_bn|fusedbatchnorm", re.IGNORECASE)
 _OFF_SLOPE = 0.05
-_LEAST_CHANNELS, _STANDS_OUT = 4, 10.0
+_SOUND_QUANTA = 2.0
+_LEAST_CHANNELS, _STANDS_OUT, _SPREAD = 4, 10.0, 3.0
 _INT32_LIMIT = 1 << 31
 
 
@@ -59,10 +66,14 @@ def explain(comparison: Comparison, suspect: Suspect) -> Fault:
 
 
 def excessive_part(parts: Anatomy, ideal_noise: float) -> Part:
-    """The part with the most noise beyond what storing the tensor has to cost."""
+    """The part with the most noise beyond what storing the tensor has to cost.
+
+    Arithmetic within two steps is sound: where that is much, the steps are too large.
+    """
     beyond: Mapping[Part, float] = {
         part: noise - ideal_noise if part == "storing" else noise
         for part, noise in parts.parts.items()
+        if part != "arithmetic" or parts.largest_quanta > _SOUND_QUANTA
     }
     return max(beyond, key=beyond.__getitem__)
 
@@ -78,12 +89,15 @@ def _explained(
         if clipped and _few_channels_stand_out(comparison.truths[index]):
             return _explain_crowding(comparison, index, step, parts)
         return explain_storing(comparison, index, step, clipped)
+    bias = _worst(parts.constants, is_bias=True)
+    if bias is not None and saturated_values(bias):
+        return explain_bias(bias, is_normalized=False)
     worst = _worst(parts.constants, is_bias=part == "bias")
     if part == "weights" and worst is not None:
         return explain_weights(worst, step.op.name)
     if part == "bias" and worst is not None:
         name = comparison.float_model.tensors[comparison.twins[index]].name
-        return explain_bias(worst, bool(_NORMALIZED.search(name)))
+        return explain_bias(worst, is_normalized=bool(_NORMALIZED.search(name)))
     return _explain_arithmetic(comparison, step, parts)
 
 
@@ -91,6 +105,9 @@ def _explain_crowding(
     comparison: Comparison, index: int, step: Step | None, parts: Anatomy
 ) -> Explanation:
     """Which channels are too different for one scale: those of the weights, or of the values."""
+    owned = explain_owner(comparison, index, step)
+    if owned is not None:
+        return owned
     worst = _worst(parts.constants, is_bias=False)
     if worst is not None and step is not None and worst.scales.size == 1:
         spread = spread_of(worst, step.op.name)
@@ -100,15 +117,17 @@ def _explain_crowding(
     channel = huge_channel(truth)
     if channel is not None:
         return owned_by_channel({}, truth, channel)
-    return spread_values(truth)
+    if _few_channels_stand_out(truth, _SPREAD):
+        return spread_values(truth)
+    return explain_storing(comparison, index, step, 0.0)
 
 
-def _few_channels_stand_out(values: np.ndarray) -> bool:
+def _few_channels_stand_out(values: np.ndarray, times: float = _STANDS_OUT) -> bool:
     """Whether what is clipped can only be a few channels, much larger than most."""
     if values.ndim < 2 or values.shape[-1] < _LEAST_CHANNELS:
         return False
     reach = np.abs(values.reshape(-1, values.shape[-1])).max(axis=0)
-    return bool(reach.max() > _STANDS_OUT * np.median(reach[reach > 0], axis=0))
+    return bool(reach.max() > times * np.median(reach[reach > 0]))
 
 
 def _worst(constants: tuple[Constant, ...], *, is_bias: bool) -> Constant | None:

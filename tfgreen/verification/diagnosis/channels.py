@@ -12,6 +12,7 @@ import numpy as np
 
 _STEPS = 255
 _LEAST_CHANNELS = 4
+_BULK_STEPS, _BULK_SHARE = 16, 0.2
 
 
 def crowding_db(truth: np.ndarray, error: np.ndarray) -> float:
@@ -29,6 +30,27 @@ def crowding_db(truth: np.ndarray, error: np.ndarray) -> float:
     values = truth.reshape(-1, truth.shape[-1]).astype(np.float64)
     noise = _mean_noise(values, error.reshape(values.shape).astype(np.float64))
     least = _mean_noise(values, _rounded_each(values) - values)
+    return 10 * math.log10(noise / least) if noise > 0 and least > 0 else 0.0
+
+
+def bulk_of(values: np.ndarray) -> np.ndarray:
+    """Which values are small beside the largest: the bulk that an extreme leaves few steps.
+
+    All False where the largest is in proportion.
+    """
+    size = np.abs(values)
+    bulk = size < size.max(initial=0.0) / _BULK_STEPS
+    return bulk if bulk.mean() >= _BULK_SHARE else np.zeros_like(bulk)
+
+
+def bulk_excess_db(truth: np.ndarray, error: np.ndarray) -> float:
+    """How much more noise the bulk of the values gets than with a scale of its own, in dB."""
+    bulk = bulk_of(truth)
+    if not bulk.any():
+        return 0.0
+    values, off = truth[bulk].astype(np.float64), error[bulk].astype(np.float64)
+    step = (max(float(values.max()), 0.0) - min(float(values.min()), 0.0)) / _STEPS
+    noise, least = float((off**2).mean()), step**2 / 12
     return 10 * math.log10(noise / least) if noise > 0 and least > 0 else 0.0
 
 

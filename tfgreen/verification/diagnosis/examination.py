@@ -12,7 +12,7 @@ from tfgreen.data import Samples
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.runtimes import quantize_inputs
 from tfgreen.verification.diagnosis.causes import explain
-from tfgreen.verification.diagnosis.channels import crowding_db
+from tfgreen.verification.diagnosis.channels import bulk_excess_db, crowding_db
 from tfgreen.verification.diagnosis.data import (
     Labelled,
     at_chance,
@@ -117,7 +117,10 @@ def _layer_faults(comparison: Comparison, measurement: Measurement) -> list[Faul
         measurement.layers,
         measurement.added_db,
         measurement.total_noise,
-        lambda index: crowding_db(comparison.truths[index], measurement.added[index]),
+        lambda index: max(
+            measured_by(comparison.truths[index], measurement.added[index])
+            for measured_by in (crowding_db, bulk_excess_db)
+        ),
     )
     return [explain(comparison, suspect) for suspect in suspects]
 

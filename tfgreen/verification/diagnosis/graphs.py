@@ -49,8 +49,8 @@ def _islands(model: TfliteModel) -> Iterator[Fault]:
             layer=model.tensors[first.outputs[0]].name,
             op_index=first.index,
             op=first.name,
-            message=f"{counted(len(inside), 'op')} ({names}) from {op_label(model, first)} on "
-            "computed in float inside the integer graph: values are converted there and back.",
+            message=f"A float island inside the integer graph: {counted(len(inside), 'op')} from "
+            f"{op_label(model, first)} on ({names}). Values are converted there and back.",
             remedy="Replace the ops by ones that the quantizer knows (tfgreen export rewrites the "
             "usual ones), or calibrate again so that they get ranges.",
             evidence={"float_ops": len(inside), "ops": names},

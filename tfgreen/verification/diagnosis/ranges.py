@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tfgreen.preprocess import STORED_RANGES
+from tfgreen.verification.diagnosis.channels import bulk_of
 from tfgreen.verification.diagnosis.ideal import best_range
 from tfgreen.verification.diagnosis.measuring import Comparison, steps_of_dtype
 from tfgreen.verification.diagnosis.record import Cause, Evidence
@@ -138,6 +139,20 @@ def owned_by_channel(evidence: Evidence, values: np.ndarray, channel: int) -> Ex
             "typical_channel_reach": _short(typical),
         },
     )
+
+
+def explain_owner(comparison: Comparison, index: int, step: Step | None) -> Explanation | None:
+    """The constant that leaves the bulk of an op's values hardly any steps; None if none does."""
+    if comparison.model.tensors[index].quantization is None:
+        return None
+    facts = range_facts(comparison, index)
+    owner = _owning_constant(comparison, step, facts)
+    truth = comparison.truths[index]
+    bulk = truth[bulk_of(truth)]
+    if owner is None or not bulk.size:
+        return None
+    ends = (min(float(bulk.min()), 0.0), max(float(bulk.max()), 0.0))
+    return _owned_by_constant(replace(facts, best=ends), owner)
 
 
 def spread_values(values: np.ndarray) -> Explanation:

@@ -27,7 +27,6 @@ _FITTED, _FEW_MOVED = 0.98, 0.2
 _OFF = 0.05
 _UNIFORM = 0.02
 _INT32_LIMIT = (1 << 31) - 1
-_RELATED = 0.5
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,21 @@ def explain_weights(constant: Constant, op_name: str) -> Explanation:
         "weights_sqnr_db": _short(_sqnr_db(channels.truth, channels.real)),
         "scales": int(constant.scales.size),
     }
+    dead = _dead_channels(channels)
+    if dead.any():
+        return _dead(dead, evidence)
     fitted = np.median(channels.likeness) >= _FITTED and _is_even(channels)
     if unrounded_noise <= _STRAY_NOISE or fitted:
         return _explain_rounding(constant, channels, evidence)
     return _explain_difference(constant, channels, ~rounded, evidence)
+
+
+def _dead_channels(channels: Channels) -> np.ndarray:
+    """Channels stored as zero whose scale could store more, if they are most of the error."""
+    reach = np.abs(channels.truth).max(axis=1)
+    dead = (channels.codes == 0).all(axis=1) & (reach > 2 * channels.steps)
+    noise = (channels.real - channels.truth) ** 2
+    return dead & bool(noise[dead].sum() >= _MOST * noise.sum())
 
 
 def _is_even(channels: Channels) -> bool:
@@ -170,11 +180,7 @@ def _explain_difference(
     constant: Constant, channels: Channels, off: np.ndarray, evidence: Evidence
 ) -> Explanation:
     """Weights that are no rounding of the model's."""
-    reach = np.abs(channels.truth).max(axis=1)
-    dead = (channels.codes == 0).all(axis=1) & (reach > 2 * channels.steps)
     noise = (channels.real - channels.truth) ** 2
-    if dead.any() and noise[dead].sum() >= _MOST * noise.sum():
-        return _dead(dead, evidence)
     limit = 7 if constant.dtype == "int4" else 127
     clipped = (
         off & (np.abs(channels.codes) >= limit) & (np.abs(channels.real) < np.abs(channels.truth))
@@ -227,11 +233,11 @@ def _dead(dead: np.ndarray, evidence: Evidence) -> Explanation:
     )
 
 
-def explain_bias(constant: Constant, is_normalized: bool) -> Explanation:
+def explain_bias(constant: Constant, *, is_normalized: bool) -> Explanation:
     """Why the bias of an op is off."""
     codes = constant.codes.astype(np.float64)
     difference = constant.real.astype(np.float64) - constant.truth
-    saturated = int((np.abs(codes) >= _INT32_LIMIT - 1).sum())
+    saturated = saturated_values(constant)
     evidence: Evidence = {
         "largest_code": float(np.abs(codes).max()),
         "saturated": saturated,
@@ -258,9 +264,9 @@ def explain_bias(constant: Constant, is_normalized: bool) -> Explanation:
     )
 
 
-def is_unrelated(constants: list[Constant]) -> bool:
-    """Whether weights are so unlike that they come from another training altogether."""
-    return bool(constants) and all(likeness(one) < _RELATED for one in constants)
+def saturated_values(constant: Constant) -> int:
+    """How many values of a bias are at the limit of 32 bits."""
+    return int((np.abs(constant.codes.astype(np.float64)) >= _INT32_LIMIT - 1).sum())
 
 
 def _width(constant: Constant, evidence: Evidence) -> Explanation:
