@@ -99,6 +99,7 @@ def repair(
         ),
         on_progress,
     )
+    rules = repaired.rules(rules)
     certificate = certify(
         repaired.content,
         rules,

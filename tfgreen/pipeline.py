@@ -183,6 +183,7 @@ def make_bundle(
     judged = data.evaluation or data.calibration
     repaired = _repaired(conversion, float_content, data, profile, options, tell)
     content = conversion.content if repaired is None else repaired.content
+    profile = profile if repaired is None else repaired.rules(profile)
     tell("choosing the encoding", 0, 0)
     encoded = _encoded(content, profile, judged, options.encoding)
     certificate = certify(

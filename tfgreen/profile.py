@@ -185,6 +185,8 @@ class ExportProfile(_Section):
         declared: then exactly the QUANTIZE and DEQUANTIZE at the boundary.
     weight_scales: "channel": one for each output channel, the default; "tensor": one for a whole
         kernel, for accelerators and DSPs that take no others.
+    wider_layers: layers of 16 bits in an int8 file. "refused"; "repaired", the default: a repair
+        may make some wide, and the profile of its bundle then says "allowed"; "allowed".
     ops: names of the builtin ops allowed; None allows every builtin.
     encodings: how weights may be stored beside plainly: `sparse` where the runtime has DENSIFY
         (LiteRT), `lut` and `decode` where it has DECODE (TensorFlow Lite Micro). None by default.
@@ -200,6 +202,7 @@ class ExportProfile(_Section):
     batch: Annotated[int, Field(ge=1)] = 1
     full_integer: bool
     weight_scales: Literal["channel", "tensor"] = "channel"
+    wider_layers: Literal["refused", "repaired", "allowed"] = "repaired"
     ops: Annotated[tuple[OpName, ...], Field(strict=False)] | None = None
     encodings: Annotated[tuple[Encoding, ...], Field(strict=False)] = ()
     kernel_sets: KernelSets

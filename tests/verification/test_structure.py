@@ -199,3 +199,27 @@ def test_the_bundled_profiles_allow_ops_that_exist(name: str) -> None:
 def test_an_empty_list_allows_no_op() -> None:
     nothing = INT8.model_copy(update={"ops": ()})
     assert set(failures(tiny_models.int8_classifier(), nothing)) == {"ops"}
+
+
+def test_layers_of_16_bits_where_a_repair_made_them() -> None:
+    wide = TensorSpec("wide", (1, 4), "int16", scale=0.001)
+    content = graph(
+        OpSpec("ADD", ["x", "x"], ["wide"]), OpSpec("ADD", ["wide", "wide"], ["y"]), extra=(wide,)
+    )
+    allowed = INT8.model_copy(update={"wider_layers": "allowed"})
+    assert failures(content, allowed) == {}
+    (told,) = [c.message for c in checks(content, allowed) if c.name == "activation-dtype"]
+    assert told == "Every quantized activation is int8, but for 1 of 16 bits."
+
+
+def test_a_scale_a_channel_where_the_target_takes_one() -> None:
+    one_scale = INT8.model_copy(update={"weight_scales": "tensor"})
+    weights = [
+        TensorSpec("w", (4, 4), scale=scale, data=np.zeros((4, 4), np.int8))
+        for scale in (0.1, [0.1] * 4)
+    ]
+    dense = OpSpec("FULLY_CONNECTED", ["x", "w"], ["y"])
+    assert failures(graph(dense, extra=(weights[0],)), one_scale) == {}
+    found = failures(graph(dense, extra=(weights[1],)), one_scale)
+    assert found["weight-scales"].startswith("The weights of FULLY_CONNECTED 'y' have a scale a")
+    assert "weight-scales" not in failures(graph(dense, extra=(weights[1],)))

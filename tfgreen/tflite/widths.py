@@ -230,10 +230,12 @@ class Searching:
         return list(order[:most]), best
 
     def _filled(self, order: Sequence[Unit], units: Sequence[Unit], goal: Goal) -> Search:
-        """As many of the first units as fit."""
+        """As many of the first units as fit; one stays narrow, or the scheme would be another."""
         chosen: list[Unit] = []
         best = self._judged(chosen, units, goal)
         for unit in order:
+            if len(chosen) + 1 >= len(units):
+                break
             trial = self._judged([*chosen, unit], units, goal)
             fits = goal.most_bytes is None or len(trial.content) <= goal.most_bytes
             if fits and trial.sqnr_db > best.sqnr_db:

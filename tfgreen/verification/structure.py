@@ -60,6 +60,7 @@ def check_structure(
         *_surplus(model, profile),
         *_activation_dtypes(model, profile),
         *_weight_dtypes(model, profile),
+        *_weight_scales(model, profile),
         *_scales(model),
         *_external_constants(model),
         *_subgraphs(model),
@@ -201,17 +202,23 @@ def _activation_dtypes(model: TfliteModel, profile: ExportProfile) -> Iterator[C
     if expected is None:
         return
     boundary = {*model.inputs, *model.outputs}
+    accepted = {expected}
+    if profile.wider_layers == "allowed" and profile.scheme == "int8":
+        accepted.add("int16")
     wrong = [
         op
         for op in model.ops
         for tensor in (model.tensors[i] for i in op.outputs)
         if tensor.quantization is not None
-        and tensor.dtype not in (expected, *FLOAT_DTYPES)
+        and tensor.dtype not in accepted | FLOAT_DTYPES
         and not tensor.is_variable
         and tensor.index not in boundary
     ]
     if not wrong:
+        wide = sum(model.tensors[i].dtype == "int16" for op in model.ops for i in op.outputs)
         text = f"Every quantized activation is {expected}."
+        if wide and expected != "int16":
+            text = f"Every quantized activation is {expected}, but for {wide} of 16 bits."
         yield _check("activation-dtype", "passed", text, measured=expected, limit=expected)
 
     def message(op: Op) -> str:
@@ -219,6 +226,21 @@ def _activation_dtypes(model: TfliteModel, profile: ExportProfile) -> Iterator[C
         return f"{op_label(model, op)} writes {dtype}; the scheme {profile.scheme} has {expected}."
 
     yield from _each_failed("activation-dtype", wrong, message, model)
+
+
+def _weight_scales(model: TfliteModel, profile: ExportProfile) -> Iterator[Check]:
+    """Weights with a scale for each channel, where the target takes one in all."""
+    if profile.weight_scales == "channel":
+        return
+    stored = [(op, t.quantization) for op, t in weights.stored_weights(model) if t.quantization]
+    wrong = [op for op, facts in stored if facts is not None and facts.scales.size > 1]
+    if not wrong:
+        yield _check("weight-scales", "passed", "Every weight has one scale.")
+
+    def message(op: Op) -> str:
+        return f"The weights of {op_label(model, op)} have a scale a channel; the target takes one."
+
+    yield from _each_failed("weight-scales", wrong, message, model)
 
 
 def _weight_dtypes(model: TfliteModel, profile: ExportProfile) -> Iterator[Check]:

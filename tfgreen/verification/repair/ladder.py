@@ -69,6 +69,13 @@ class Repaired:
     float_content: bytes
     record: RepairRecord
 
+    def rules(self, profile: ExportProfile) -> ExportProfile:
+        """The profile that the file keeps to: wider layers are allowed where it has some."""
+        wide = any(step.kind == "widths" for step in self.record.applied)
+        if not wide or profile.scheme != "int8":
+            return profile
+        return profile.model_copy(update={"wider_layers": "allowed"})
+
 
 def repair_file(order: Order, on_progress: OnProgress | None = None) -> Repaired:
     """Climb the ladder as far as it takes.
@@ -252,7 +259,9 @@ def kinds(order: Order) -> Iterator[Kind]:
     if profile.scheme in ("float16",):
         return
     yield from FITS
-    if profile.scheme in ("int8", "weights-int4"):
+    if profile.scheme == "weights-int4" or (
+        profile.scheme == "int8" and profile.wider_layers != "refused"
+    ):
         yield "widths"
 
 
