@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import tfgreen as tg
+from tests.certificates import certificate_of
 from tests.tflite.chained_networks import RELU, images, separable
 from tests.tiny_models import int8_classifier
 from tfgreen import mending
+from tfgreen.bundle import Bundle
+from tfgreen.profile import load_profile
 
 
 def test_a_file_needs_the_model_that_it_should_equal(tmp_path: Path) -> None:
@@ -25,6 +28,16 @@ def test_a_float_file_and_an_object_are_models(tmp_path: Path) -> None:
     path.write_bytes(separable(RELU))
     assert mending._quantized(path) == (None, None)
     assert mending._quantized(object()) == (None, None)
+
+
+def test_a_bundle_is_taken_as_an_object_and_as_a_folder(tmp_path: Path) -> None:
+    bundle = Bundle(int8_classifier(), certificate_of(int8_classifier()), load_profile())
+    folder = bundle.save(tmp_path / "bundle")
+    assert mending._quantized(bundle) == (bundle.content, bundle)
+    content, read = mending._quantized(str(folder))
+    assert content == bundle.content
+    assert read is not None
+    assert read.profile == bundle.profile
 
 
 def test_a_model_is_exported_with_repair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

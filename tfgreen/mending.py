@@ -48,8 +48,8 @@ def repair(
     A file that passes its fidelity gate comes back as it is. Nothing is trained.
 
     Args:
-        model: a bundle folder or a quantized .tflite, also one that others made; or a Keras
-            model, an object or a path, which is exported with `repair=True`.
+        model: a bundle (the object or its folder) or a quantized .tflite, also one that others
+            made; or a Keras model, an object or a path, which is exported with `repair=True`.
         calibration: some hundred samples of what the model sees; a quarter of them judges the
             steps and is not fitted to. Sources as for `tfgreen.export`.
         against: the float model that a bundle or file was made from; needed for these.
@@ -125,7 +125,9 @@ def repair(
 
 
 def _quantized(model: Any) -> tuple[bytes | None, Bundle | None]:
-    """The file of a bundle folder or of a quantized .tflite; None for a model."""
+    """The file of a bundle or of a quantized .tflite; None for a model."""
+    if isinstance(model, Bundle):
+        return model.content, model
     if not isinstance(model, str | Path):
         return None, None
     place = Path(model)

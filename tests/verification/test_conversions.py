@@ -117,3 +117,20 @@ def test_unpacking_a_stored_weight_is_no_surplus_where_weights_alone_are_small()
 
 def test_a_sound_file_has_none() -> None:
     assert surplus(tiny_models.int8_classifier()) == []
+
+
+def test_between_layers_of_8_and_16_bits_it_is_needed_where_these_are_allowed() -> None:
+    names = [
+        TensorSpec("x", (1, 4), scale=0.1),
+        TensorSpec("wide", (1, 4), "int16", scale=0.001),
+        TensorSpec("sum", (1, 4), "int16", scale=0.001),
+        TensorSpec("y", (1, 4), scale=0.1),
+    ]
+    ops = [
+        OpSpec("QUANTIZE", ["x"], ["wide"]),
+        OpSpec("ADD", ["wide", "wide"], ["sum"]),
+        OpSpec("QUANTIZE", ["sum"], ["y"]),
+    ]
+    content = build(names, ops, ["x"], ["y"])
+    assert [label for label, _ in surplus(content)] == ["QUANTIZE wide", "QUANTIZE y"]
+    assert surplus(content, INT8.model_copy(update={"wider_layers": "allowed"})) == []

@@ -64,6 +64,8 @@ def _surplus_reason(model: TfliteModel, op: Op, profile: ExportProfile) -> str |
         return None
     if source.dtype in FLOAT_DTYPES or target.dtype in FLOAT_DTYPES:
         return f"turns {source.dtype} into {target.dtype} inside the graph"
+    if _joins_widths(profile, source.dtype, target.dtype):
+        return None
     if source.dtype != target.dtype:
         return f"turns {source.dtype} into {target.dtype}, which the profile does not call for"
     if same_quantization(source.quantization, target.quantization):
@@ -73,6 +75,12 @@ def _surplus_reason(model: TfliteModel, op: Op, profile: ExportProfile) -> str |
     if free and target.index not in model.outputs:
         return f"is needed by none of its readers: {readers[0].name} takes any scale"
     return None
+
+
+def _joins_widths(profile: ExportProfile, *dtypes: str) -> bool:
+    """Whether a conversion stands between 8-bit layers and wider ones that are allowed."""
+    allowed = profile.wider_layers == "allowed" and profile.scheme == "int8"
+    return allowed and set(dtypes) == {"int8", "int16"}
 
 
 def _earlier_twin(model: TfliteModel, op: Op) -> Op | None:
