@@ -31,6 +31,7 @@ from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_
 from tfgreen.reporting import certificate_summary
 from tfgreen.reporting.encoding_text import encodings_summary
 from tfgreen.reporting.progress import live_progress
+from tfgreen.reporting.repair_text import repair_summary
 from tfgreen.runtimes import quantize_inputs
 from tfgreen.signature import InputSpec
 from tfgreen.tflite import (
@@ -144,6 +145,8 @@ def export(
         bundle = make_bundle(model, calibration, rules, evaluate, options, tell)
     print(certificate_summary(bundle.certificate, with_warnings=True))
     for line in encodings_summary(bundle.facts["encoding"]):
+        print(f"  {line}")
+    for line in repair_summary(bundle.facts["repair"]):
         print(f"  {line}")
     for finding in bundle.facts["data_findings"]:
         print(f"  warning: {finding['message']}")

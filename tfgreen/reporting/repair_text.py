@@ -19,8 +19,10 @@ def render_repair(facts: Facts) -> RenderableType:
     return Group(*_parts(facts))
 
 
-def repair_summary(facts: Facts) -> Iterator[str]:
-    """Plain lines, for notebooks and logs."""
+def repair_summary(facts: Facts | None) -> Iterator[str]:
+    """Plain lines, for notebooks and logs; none where no repair was asked for."""
+    if facts is None:
+        return
     if not facts["steps"]:
         yield "Repair: nothing was changed, since the fidelity gate passes."
         return

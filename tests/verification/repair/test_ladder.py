@@ -177,6 +177,15 @@ def test_few_samples_judge_for_themselves_and_that_is_told() -> None:
     assert not repair_file(given).record.are_held_back
 
 
+def test_nothing_is_fitted_to_the_samples_that_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    treatments = Treatments(monkeypatch, {"statistics": 30.0})
+    few = Order(b"start", b"float", load_profile("mobile-int8"), SAMPLES.head(8))
+    done = repair_file(few)
+    assert [kind for kind, _ in treatments.asked] == ["mask", "equalize-activations", "widths"]
+    told = {step.kind: step.said for step in done.record.steps}
+    assert told["rounding"].startswith("It needs 16 calibration samples")
+
+
 @pytest.mark.parametrize("batch", [1, 4])
 def test_no_sample_both_fits_and_judges(batch: int) -> None:
     positions, held = ladder.dealt(100, batch)

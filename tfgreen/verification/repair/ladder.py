@@ -29,6 +29,8 @@ _WORTH_DB = 3.0  # what wider layers have to bring if the limits are missed all 
 _ROUNDING = 1e-9
 _MARGIN_DB, _RAISE_DB, _ATTEMPTS = 0.5, 3.0, 3
 
+_TOO_FEW = f"It needs {_FEWEST} calibration samples or more: some to fit to, others to judge by."
+
 TITLES: dict[str, str] = {
     "ranges": "ranges and scales",
     "mask": "mask constants",
@@ -139,6 +141,9 @@ class _Ladder:
         passes = self._gate.score(order.content).passed
         for number, kind in enumerate(() if passes else kinds(order)):
             self._on_progress(f"repair: {TITLES[kind]}", number, 0)
+            if kind in FITS and not self._held_back:
+                self._steps.append(Step(kind, TITLES[kind], False, _TOO_FEW, state.score))
+                continue
             state = self._widened(state) if kind == "widths" else self._tried(kind, state)
             if passes := self._is_good(state):
                 break
