@@ -137,7 +137,8 @@ def _line(name: str, seeds: int) -> list[str]:
     words = [f"{kind} ({sum(kind in r['kept'] for r in records)} of {seeds})" for kind in kept]
     wide = [record["wide"] for record in records if record["wide"]]
     if wide:
-        words.append(", ".join(f"{some} of {of} layers" for some, of in wide) + " at 16 bits")
+        told_once = dict.fromkeys(f"{some} of {of} layers" for some, of in wide)
+        words.append(", ".join(told_once) + " at 16 bits")
     minutes = f"{np.mean([record['minutes'] for record in records]):.1f}"
     accuracies = (percent(which) for which in ("float", "before", "after"))
     told = "; ".join(words) or "nothing"
