@@ -46,7 +46,7 @@ def masked_attention(lowest: float) -> Patient:
         TensorSpec(
             "kernel", (CLASSES, KEYS), scale=step, data=np.round(WEIGHTS / step).astype("i1")
         ),
-        TensorSpec("out", (1, CLASSES), scale=0.02),
+        TensorSpec("out", (1, CLASSES), scale=0.011),
     ]
     contents = [build(tensors, ops, ["scores"], ["out"]) for tensors in (reals, stored)]
     scores = RANDOM.uniform(-3.8, 3.8, (SAMPLES, KEYS)).astype(np.float32)

@@ -21,8 +21,8 @@ _SHARES = (0.15, 0.03)
 _CROWDED_DB, _CROWDED_SHARE, _CROWDED_SQNR_DB = 12.0, 0.05, 32.0
 # What an op adds whose result is float (its weights are not), and one stored without error.
 _FLOAT_DB, _EXACT_DB = 38.0, 60.0
-# Below this part of the signal (45 dB) nobody sees the final error.
-_NEGLIGIBLE_NOISE = 10**-4.5
+# Below this part of the signal (40 dB) nobody sees the final error.
+_NEGLIGIBLE_NOISE = 10**-4.0
 
 
 @dataclass(frozen=True)
