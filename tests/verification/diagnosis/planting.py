@@ -112,7 +112,8 @@ def with_weights(
     op = editor.model.ops[op_index]
     axis = CHANNEL_AXES[op.name]
     weights = change(real_weights(content, op_index).astype(np.float64), axis)
-    scales = np.maximum(reach(weights, axis), 1e-9) / largest_code
+    largest = reach(weights, axis)
+    scales = np.where(largest > 0, largest, np.median(largest)) / largest_code
     scales = scales.max(keepdims=True) if one_scale else scales
     shape = [1] * weights.ndim
     shape[axis] = -1
