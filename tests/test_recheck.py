@@ -262,6 +262,24 @@ def test_the_profile_that_fits_a_file(content: bytes, name: str, io: tuple[str, 
     assert (profile.input_type, profile.output_type) == io
 
 
+def test_layers_of_two_widths_are_int8_with_wider_ones() -> None:
+    specs = [
+        TensorSpec("x", (1, 4), scale=0.1),
+        TensorSpec("small", (1, 4), scale=0.1),
+        TensorSpec("wide", (1, 4), "int16", scale=0.001),
+        TensorSpec("sum", (1, 4), "int16", scale=0.001),
+        TensorSpec("y", (1, 4), scale=0.1),
+    ]
+    ops = [
+        OpSpec("RELU", ["x"], ["small"]),
+        OpSpec("QUANTIZE", ["small"], ["wide"]),
+        OpSpec("ADD", ["wide", "wide"], ["sum"]),
+        OpSpec("QUANTIZE", ["sum"], ["y"]),
+    ]
+    profile = profile_for(TfliteModel.from_bytes(tiny_models.build(specs, ops, ["x"], ["y"])))
+    assert (profile.name, profile.wider_layers) == ("mobile-int8", "allowed")
+
+
 def test_a_float_file_is_held_against_no_profile_but_a_named_one(tmp_path: Path) -> None:
     path = tmp_path / "float.tflite"
     path.write_bytes(weights_of("float32"))

@@ -21,6 +21,7 @@ from tfgreen.signature import InputSpec
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification import certify
 from tfgreen.verification.certificate import Certificate
+from tfgreen.verification.conversions import CONVERSIONS
 from tfgreen.verification.replay import with_replay
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.workload import batch_of
@@ -102,11 +103,14 @@ def _rules(
 def profile_for(model: TfliteModel) -> ExportProfile:
     """The bundled profile that fits a file's dtypes, with the file's own boundary and batch.
 
+    Layers of 8 and of 16 bits together are what a repair makes: int8, wider layers allowed.
+
     Raises UsageError for a file in which nothing is quantized: no profile promises floats.
     """
     activations = {model.tensors[i].dtype for op in model.ops for i in op.outputs}
     weights = {tensor.dtype for tensor in model.tensors if tensor.is_constant}
-    if "int16" in activations:
+    wider = {"int8", "int16"} <= _computed(model)
+    if "int16" in activations and not wider:
         name = "microcontroller-int16x8"
     elif "int8" in activations:
         name = "mobile-int8"
@@ -123,7 +127,16 @@ def profile_for(model: TfliteModel) -> ExportProfile:
         )
     else:
         name = "mobile-int8"
-    return _with_own_boundary(load_profile(name), model)
+    profile = load_profile(name)
+    if wider:
+        profile = profile.model_copy(update={"wider_layers": "allowed"})
+    return _with_own_boundary(profile, model)
+
+
+def _computed(model: TfliteModel) -> set[str]:
+    """Dtypes of the activations that ops compute, conversions apart."""
+    ops = [op for op in model.ops if op.name not in CONVERSIONS]
+    return {model.tensors[index].dtype for op in ops for index in op.outputs}
 
 
 def _with_own_boundary(profile: ExportProfile, model: TfliteModel) -> ExportProfile:
