@@ -52,10 +52,10 @@ from tfgreen.demonstration.keywords import Keywords, load_keywords
 
 PLACE = CACHE / "distillation"
 TEACHER_WIDTH, STUDENT_WIDTH = 256, 16
-EPOCHS, FINE_EPOCHS = 40, 20
+EPOCHS, ROUNDING_EPOCHS, PRUNING_EPOCHS = 40, 20, 40
 LABELLED_SHARE = 0.2
 ALPHA, TEMPERATURE, FEATURE_WEIGHT = 0.1, 2.0, 0.1
-PEAK_LEARNING_RATE, FINE_LEARNING_RATE = 4e-3, 1e-3
+PEAK_LEARNING_RATE, ROUNDING_LEARNING_RATE, PRUNING_LEARNING_RATE = 4e-3, 1e-3, 1e-2
 HINTS = {"block_2": "block_2", "block_4": "block_4"}
 HEADER = ("", "int8, %", "spread", "gain ± standard error", "95 %", "bytes", "s")
 SETTINGS = ("scarce", "scarce-both", "full")
@@ -105,10 +105,9 @@ class Job:
         length = "" if self.epochs == EPOCHS else f"-{self.epochs}"
         return PLACE / f"{split}{self.setting}-{self.name}-{self.seed}{length}.npz"
 
-    @property
-    def fine_epochs(self) -> int:
-        """Of rounding and pruning."""
-        return max(1, self.epochs * FINE_EPOCHS // EPOCHS)
+    def share_of_epochs(self, epochs: int) -> int:
+        """As many as that is of a full training."""
+        return max(1, self.epochs * epochs // EPOCHS)
 
     def arguments(self) -> list[str]:
         """Of the child process that runs it."""
@@ -233,9 +232,11 @@ def student_of(job: Job) -> Any:
     techniques = teaching(job)
     if variant.then == "round":
         techniques.insert(0, tg.QuantizationAwareTraining())
+        epochs, rate = job.share_of_epochs(ROUNDING_EPOCHS), ROUNDING_LEARNING_RATE
     else:
         techniques.insert(0, tg.Pruning(sparsity=0.8, end=0.5))
-    return trained(model, techniques, job, job.fine_epochs, FINE_LEARNING_RATE)
+        epochs, rate = job.share_of_epochs(PRUNING_EPOCHS), PRUNING_LEARNING_RATE
+    return trained(model, techniques, job, epochs, rate)
 
 
 def float_student(job: Job) -> Any:
