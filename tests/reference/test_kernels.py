@@ -16,7 +16,11 @@ from tfgreen.runtimes import availability
 
 CASES_IN_CI = 20
 CASES_OF_A_CONVOLUTION, CASES_OF_ANOTHER = 5000, 1000
-SOMETIMES_REFUSED = ("CONV_2D", "CONV_2D int16")  # the reference kernels want a bias
+SOMETIMES_REFUSED = frozenset(
+    {"CONV_2D", "CONV_2D int16", "MIRROR_PAD", "GATHER", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE"}
+    | {"BATCH_TO_SPACE_ND", "QUANTIZE, DEQUANTIZE"}
+)
+"""Families of which a kernel set lacks some cases: no bias, another type, another rank."""
 
 ORACLES = [
     pytest.param("reference", "reference", id="reference"),
@@ -47,7 +51,7 @@ def test_bit_exact_at_length(family: str, kernel_set: str, rounding: Rounding) -
     if (kernel_set, family) in WRONG_THEMSELVES:
         pytest.skip("follows no rule")
     count = CASES_OF_A_CONVOLUTION if family in CONVOLUTIONS else CASES_OF_ANOTHER
-    drawn_count = count * 5 // 4 if family in SOMETIMES_REFUSED else count
+    drawn_count = count * 5 // 3 if family in SOMETIMES_REFUSED else count
     ran = assert_equal(drawn(FAMILIES[family], drawn_count), kernel_set, rounding)
     assert ran >= count or not ran, "a kernel set has an op, or it has not"
 
