@@ -186,6 +186,9 @@ def make_bundle(
     judged = data.evaluation or data.calibration
     repaired = _repaired(conversion, float_content, data, profile, options, tell)
     content = conversion.content if repaired is None else repaired.content
+    repair_notes = tuple(repaired.record.notes()) if repaired else ()
+    if options.repair and repaired is None:
+        repair_notes = ("Not repaired: its steps were trained, and repair would choose others.",)
     profile = profile if repaired is None else repaired.rules(profile)
     tell("choosing the encoding", 0, 0)
     encoded = _encoded(content, profile, judged, options.encoding)
@@ -202,7 +205,7 @@ def make_bundle(
     tell("golden vectors", 0, 0)
     return Bundle(
         content=encoded.content,
-        certificate=_with_origin(certificate, conversion, data, encoded, repaired),
+        certificate=_with_origin(certificate, conversion, data, encoded, repair_notes),
         profile=profile,
         facts={
             "model": origin,
@@ -278,12 +281,12 @@ def _with_origin(
     conversion: Conversion,
     data: _Data,
     encoded: Choice,
-    repaired: Repaired | None,
+    repair_notes: Sequence[str],
 ) -> Certificate:
     """The certificate with the calibration's hash, and what is odd about the model and the data."""
     odd = [f"{note}." for note in conversion.facts["notes"]]
     odd += encoded.notes()
-    odd += [] if repaired is None else repaired.record.notes()
+    odd += repair_notes
     notes = (*certificate.notes, *odd, *(finding["message"] for finding in data.findings))
     calibration = None
     if data.calibration is not None:
@@ -319,12 +322,15 @@ def _read_data(
     options: ExportOptions,
 ) -> _Data:
     """Both sets of samples, matched to the model's inputs and audited; wrong ones are refused."""
-    if calibration is None and profile.needs_calibration:
+    if calibration is None and (profile.needs_calibration or options.repair):
+        who = f"Profile {profile.name}" if profile.needs_calibration else "Repair"
         raise UsageError(
-            f"Profile {profile.name} needs calibration samples and received none. Give some "
+            f"{who} needs calibration samples and received none. Give some "
             "hundred samples of what the model will see (--calibration on the command line)."
         )
-    inputs, outputs = _signature(source, options.conversion)
+    inputs, outputs = source.inputs, source.outputs
+    if inputs is None or outputs is None:
+        inputs, outputs = describe(source.path, options.conversion)
     chosen = None
     if calibration is not None:
         chosen = read_samples(calibration, inputs=inputs, outputs=outputs, limit=CALIBRATION_LIMIT)
@@ -357,14 +363,6 @@ def require_batch(samples: Samples, batch: int) -> None:
             f"{samples.source} holds {len(samples)} samples, and one call of the file takes "
             f"{batch}. Give at least {batch} samples, or export with a smaller batch."
         )
-
-
-def _signature(
-    source: ModelSource, options: ConversionOptions
-) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
-    if source.inputs is not None and source.outputs is not None:
-        return source.inputs, source.outputs
-    return describe(source.path, options)
 
 
 def _judge_by(

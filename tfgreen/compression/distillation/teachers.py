@@ -23,7 +23,8 @@ from tfgreen.compression.distillation.forward import Answer, Forward, flat, outp
 from tfgreen.errors import InvalidModelError, UnsupportedModelError, UsageError
 
 _SIGNATURE = "serving_default"
-_COUNTED = re.compile(r"(?:args|input|inputs|output)(?:_\d+)+")
+# Counted by their place; Keras 2 counts input_1, input_2 by when they were made.
+_COUNTED = re.compile(r"(?:args|inputs|output)(?:_\d+)+")
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,8 @@ class SavedModelTeacher(Teacher):
         return Answer(outputs, outputs, (None,) * len(outputs))
 
     def _settings(self) -> str:
-        return hashlib.sha256((self.path / "saved_model.pb").read_bytes()).hexdigest()
+        graph = hashlib.sha256((self.path / "saved_model.pb").read_bytes()).hexdigest()
+        return f"{graph} of {list(self._specs)}"
 
 
 class AverageTeacher(Teacher):
