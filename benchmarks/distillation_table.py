@@ -17,6 +17,7 @@ begins at the float student of its kind (alone or taught) and is compared with t
 the same way alone. Judged is the exported int8 file on XNNPACK, on the clips of `--test` (x_test,
 y_test; without it the package's held-back clips). `--tune` instead trains on five sixths of the
 training clips and judges the float student by the last sixth: the constants below were chosen so.
+Seconds are of training; of rounded and pruned students without those of the float student.
 Prints a Markdown table: accuracy, the gain over the student alone paired by seed, its standard
 error, and the 95 % interval by bootstrap over seeds and clips. Finished trials are kept in
 benchmarks/.cache/trials/distillation; delete them there to run them anew.
@@ -244,9 +245,9 @@ def float_student(job: Job) -> Any:
     import keras
 
     path = job.path.with_suffix(".keras")
+    keras.utils.set_random_seed(job.seed)
     if path.exists():
         return keras.models.load_model(path, compile=False)
-    keras.utils.set_random_seed(job.seed)
     model = keyword_net(STUDENT_WIDTH)
     model = trained(model, teaching(job), job, job.epochs, PEAK_LEARNING_RATE)
     save_model(model, path)

@@ -5,9 +5,10 @@
     python -m benchmarks.repair_table --seeds 1
 
 Each trial trains its network anew, plants the fault of benchmarks/repair_nets.py, exports, and
-repairs as `tfgreen export --repair` does, in a process of its own; its record is kept in
+repairs as `tfgreen export --repair` does (the 4-bit rows: by learned rounding alone, whatever the
+gate says), in a process of its own; its record is kept in
 benchmarks/.cache/repair, so that a run that was stopped goes on where it was. Accuracy is that of
-the exported file on 400 held-back samples, on the profile's truth; they influence nothing.
+the exported file on 400 held-back samples with XNNPACK; they influence nothing.
 """
 
 from __future__ import annotations
