@@ -62,10 +62,12 @@ def test_portions_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ("output_scale", "activation", "zero_point", "loss"),
     [
         (0.01, 0, 0, "both"),
+        (0.01, 0, -128, "both"),  # a range from zero clips what is negative
         (0.01, 1, -128, "high"),  # the zeros of a RELU are no loss
         (6 / 255, 3, -128, "none"),  # nor are the sixes of a RELU6
         (2 / 255, 3, -128, "high"),  # but the twos are, where its range ends there
         (1 / 127, 2, 0, "none"),  # RELU_N1_TO_1
+        (0.5 / 127, 2, 0, "both"),  # which has more than this range shows
     ],
 )
 def test_ends_that_an_activation_has_are_no_loss(
@@ -79,6 +81,33 @@ def test_ends_that_an_activation_has_are_no_loss(
     expected = {"both": 5 / 6, "high": 2 / 6, "none": 0.0}[loss]
     assert result.clipped_share == pytest.approx(expected)
     assert result.headroom_bits is None
+
+
+ACTIVATIONS = [
+    ("HARD_SWISH", 0, 0.01, -90, False),  # from -0.38: all that a HARD_SWISH has
+    ("HARD_SWISH", 0, 0.001, -128, True),
+    ("GELU", 0, 0.01, -128, True),
+    ("ELU", 0, 1 / 127, 0, False),
+    ("ABS", 0, 0.01, -128, False),
+    ("RELU", 0, 0.01, -128, False),
+    ("QUANTIZE", -128, 0.01, -128, False),  # nothing below zero comes in
+    ("QUANTIZE", 0, 0.01, -128, True),
+]
+
+
+@pytest.mark.parametrize(("op", "given", "scale", "zero_point", "is_loss"), ACTIVATIONS)
+def test_the_floor_of_an_op(
+    op: str, given: int, scale: float, zero_point: int, is_loss: bool
+) -> None:
+    tensors = [
+        TensorSpec("x", (1, 4), scale=0.02, zero_point=given),
+        TensorSpec("y", (1, 4), scale=scale, zero_point=zero_point),
+    ]
+    model = TfliteModel.from_bytes(build(tensors, [OpSpec(op, ["x"], ["y"])], ["x"], ["y"]))
+    trial = SaturationTrial(model)
+    trial.add({model.outputs[0]: np.array([[-128, -128, 0, 1]], np.int8)[np.newaxis]})
+    (result,) = trial.results({})
+    assert result.clipped_share == (0.5 if is_loss else 0.0)
 
 
 def entry(clipped: float | None = 0.0, bits: float | None = None) -> TensorSaturation:

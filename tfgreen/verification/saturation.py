@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tfgreen.flatbuffer import Tensor, TfliteModel
+from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.reference.saturation import Saturation, TensorAudit
 from tfgreen.verification.certificate import Check, TensorSaturation
 from tfgreen.verification.labels import counted
@@ -24,8 +24,17 @@ _COPIES = frozenset(
     | {"MAX_POOL_2D", "REDUCE_MAX", "REDUCE_MIN", "RESIZE_NEAREST_NEIGHBOR", "BROADCAST_TO"}
 )
 _BOUNDED = frozenset({"SOFTMAX", "LOGISTIC", "TANH"})
-_BOUNDED_BELOW = frozenset({"HARD_SWISH", "GELU", "ELU"})
-_CEILINGS = {2: 1.0, 3: 6.0}  # RELU_N1_TO_1 and RELU6 of the schema's ActivationFunctionType
+_NEVER_NEGATIVE = frozenset(
+    {"RELU", "RELU6", "RELU_0_TO_1", "ABS", "SQUARE", "SQUARED_DIFFERENCE", "SQRT", "RSQRT", "EXP"}
+    | {"L2_POOL_2D"}
+)
+_NOT_BELOW_ITS_INPUT = frozenset({"AVERAGE_POOL_2D", "MEAN", "SUM", "RESIZE_BILINEAR", "QUANTIZE"})
+_NOT_BELOW_ITS_INPUTS = frozenset({"ADD", "ADD_N", "MUL", "DIV", "MAXIMUM", "MINIMUM"})
+_FLOORS = {1: 0.0, 2: -1.0, 3: 0.0}  # RELU, RELU_N1_TO_1, RELU6 of ActivationFunctionType
+_FLOORS_OF_OPS = dict.fromkeys(_NEVER_NEGATIVE, 0.0) | {
+    "RELU_N1_TO_1": -1.0, "ELU": -1.0, "HARD_SWISH": -0.375, "GELU": -0.17,
+}  # fmt: skip
+_CEILINGS = {2: 1.0, 3: 6.0}
 _CEILINGS_OF_OPS = {"RELU6": 6.0, "RELU_N1_TO_1": 1.0, "RELU_0_TO_1": 1.0}
 
 
@@ -52,12 +61,8 @@ class SaturationTrial:
         for index, count in self._counts.items():
             if count.total:
                 audit = count.audit(self._model, index, peaks.get(index))
-                found.append(_told(self._model.tensors[index], audit, self._activation(index)))
+                found.append(_told(self._model, audit))
         return tuple(found)
-
-    def _activation(self, index: int) -> int:
-        producer = self._model.producer(index)
-        return int(getattr(producer and producer.options, "fusedActivationFunction", 0) or 0)
 
 
 def findings(results: tuple[TensorSaturation, ...], is_made_up: bool) -> Iterator[Check]:
@@ -112,11 +117,11 @@ def _check(name: str, status: str, text: str, measured: float, limit: float, uni
     )  # fmt: skip
 
 
-def _told(tensor: Tensor, audit: TensorAudit, activation: int) -> TensorSaturation:
-    lowest_is_loss, highest_is_loss = _losses(tensor, audit.op, activation)
+def _told(model: TfliteModel, audit: TensorAudit) -> TensorSaturation:
+    lowest_is_loss, highest_is_loss = _losses(model, audit.index)
     clipped = lowest_is_loss * audit.lowest_share + highest_is_loss * audit.highest_share
     return TensorSaturation(
-        tensor=tensor.name,
+        tensor=audit.name,
         op=audit.op,
         lowest_share=audit.lowest_share,
         highest_share=audit.highest_share,
@@ -125,19 +130,41 @@ def _told(tensor: Tensor, audit: TensorAudit, activation: int) -> TensorSaturati
     )
 
 
-def _losses(tensor: Tensor, op: str, activation: int) -> tuple[bool, bool]:
+def _losses(model: TfliteModel, index: int) -> tuple[bool, bool]:
     """Whether values at the lower and the upper end may stand for others beyond it.
 
     They do not where the op itself ends there: at the zero of a RELU, at six of a RELU6, at the
-    fixed range of a SOFTMAX.
+    fixed range of a SOFTMAX. A range that begins at zero is no such end by itself.
     """
-    if op in _BOUNDED or tensor.quantization is None:
+    tensor, op = model.tensors[index], model.producer(index)
+    if op is None or op.name in _BOUNDED or tensor.quantization is None:
         return False, False
     limits = np.iinfo(tensor.dtype)
     scale = float(tensor.quantization.scales[0])
     zero_point = int(tensor.quantization.zero_points[0])
-    ceiling = _CEILINGS.get(activation, _CEILINGS_OF_OPS.get(op))
-    ends_at_six = ceiling is not None and abs((limits.max - zero_point) * scale - ceiling) <= scale
-    begins_at_zero = zero_point == limits.min or op in _BOUNDED_BELOW
-    floor_is_reached = activation == 2 or op == "RELU_N1_TO_1"
-    return not (begins_at_zero or floor_is_reached), not ends_at_six
+    lowest, highest = ((int(end) - zero_point) * scale for end in (limits.min, limits.max))
+    activation = int(getattr(op.options, "fusedActivationFunction", 0) or 0)
+    ceiling = _CEILINGS.get(activation, _CEILINGS_OF_OPS.get(op.name))
+    ends_there = ceiling is not None and abs(highest - ceiling) <= scale
+    floor = _FLOORS.get(activation, _FLOORS_OF_OPS.get(op.name))
+    if floor is None and _is_fed_no_negatives(model, op):
+        floor = 0.0
+    begins_there = floor is not None and lowest <= floor + scale
+    return not begins_there, not ends_there
+
+
+def _is_fed_no_negatives(model: TfliteModel, op: Op) -> bool:
+    """Whether an op that keeps the sign of its inputs is given nothing below zero."""
+    if op.name in _NOT_BELOW_ITS_INPUT:
+        return _is_never_negative(model, op.inputs[0])
+    return op.name in _NOT_BELOW_ITS_INPUTS and all(_is_never_negative(model, i) for i in op.inputs)
+
+
+def _is_never_negative(model: TfliteModel, index: int) -> bool:
+    tensor = model.tensors[index]
+    if tensor.dtype not in _QUANTIZED or tensor.quantization is None:
+        return False
+    zero_point = int(tensor.quantization.zero_points[0])
+    if tensor.is_constant:
+        return bool(np.all(model.constant(index) >= zero_point))
+    return zero_point == np.iinfo(tensor.dtype).min
