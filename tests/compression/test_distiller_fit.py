@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,32 @@ def test_resumed_after_a_kill(flavour: str, teacher: str, tmp_path: Path) -> Non
     resumed = made()
     rest = fitted(resumed, epochs=4, callbacks=[backup()])
     assert len(rest["loss"]) == 2
+    assert rest["loss"] == pytest.approx(history["loss"][2:], rel=1e-4)
+    for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def die_in_the_third_epoch(place: str) -> None:
+    """What the next test's child does."""
+
+    class Death(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if self.model.optimizer.iterations >= 2 * self.params["steps"] + 1:
+                os._exit(9)
+
+    backup = keras.callbacks.BackupAndRestore(place)
+    fitted(distiller("keras3"), epochs=4, callbacks=[backup, Death()])
+
+
+def test_resumed_after_the_process_died(tmp_path: Path) -> None:
+    place = str(tmp_path / "x.weights.h5")
+    name = die_in_the_third_epoch.__name__
+    code = f"from tests.compression.test_distiller_fit import {name}; {name}({place!r})"
+    died = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert died.returncode == 9, died.stderr
+    whole, resumed = distiller("keras3"), distiller("keras3")
+    history = fitted(whole, epochs=4)
+    rest = fitted(resumed, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(place)])
     assert rest["loss"] == pytest.approx(history["loss"][2:], rel=1e-4)
     for ours, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
