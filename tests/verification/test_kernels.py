@@ -167,11 +167,36 @@ def test_known_bad_where_it_is_the_truth() -> None:
     (check,) = found(certificate, "op-known-bad")
     assert (check.status, check.kernel_set) == ("warning", "reference")
     assert "'numpy' stands in" in check.message
+    (ran,) = [c for c in certificate.gate("runtime").checks if c.name == "file-runs"]
+    assert ran.message == "'numpy' runs the file in place of the truth 'reference' (8 samples)."
     assert {k.kernel_set: k.status for k in certificate.kernels} == {
         "reference": "known-bad", "optimized": "ok", "xnnpack": "ok", "numpy": "ok",
     }  # fmt: skip
     assert all((run.max_quanta or 0) <= 1 for run in certificate.runtime)
     assert any("intermediates of the numpy kernels" in note for note in certificate.notes)
+
+
+def test_known_bad_where_the_oracle_cannot_stand_in() -> None:
+    """It has SUM, but no ARG_MAX: the truth's wrong integers are those of the whole file."""
+    tensors = [
+        TensorSpec("x", (1, 4, 8), scale=1 / 128),
+        TensorSpec("axes", (1,), "int32", data=np.array([2], np.int32)),
+        TensorSpec("total", (1, 4), scale=8 / 128),
+        TensorSpec("axis", (), "int32", data=np.array(1, np.int32)),
+        TensorSpec("place", (1,), "int32"),
+    ]
+    ops = [
+        OpSpec("SUM", ["x", "axes"], ["total"], {"keepDims": False}, version=2),
+        OpSpec("ARG_MAX", ["total", "axis"], ["place"], {"outputType": schema.TensorType.INT32}),
+    ]
+    certificate = judge(build(tensors, ops, ["x"], ["place"]), "coral-edgetpu-int8")
+    (check,) = found(certificate, "op-known-bad")
+    assert (check.status, check.kernel_set) == ("failed", "reference")
+    assert "stands in" not in check.message
+    names = {check.name: check for check in certificate.gate("runtime").checks}
+    assert "stand-in" not in names
+    assert names["file-runs"].message.startswith("The truth 'reference' runs the file")
+    assert any("Every op that the NumPy interpreter has" in note for note in certificate.notes)
 
 
 def test_known_bad_on_every_kernel_set_that_there_is() -> None:

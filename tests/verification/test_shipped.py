@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,8 @@ from tfgreen.encodings.candidates import candidate
 from tfgreen.encodings.rewriting import with_packed_constants
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import load_profile
-from tfgreen.runtimes import Task, availability, run_tasks
-from tfgreen.verification import Certificate, certify
+from tfgreen.runtimes import Outcome, Task, availability, run_tasks
+from tfgreen.verification import Certificate, certify, execution
 from tfgreen.verification.replay import with_replay
 from tfgreen.verification.shipped import Shipped
 
@@ -72,6 +74,34 @@ def test_a_target_that_cannot_unpack() -> None:
     coral = load_profile("coral-edgetpu-int8")
     certificate = certify(packed("sparse"), coral, sample_limit=4)
     assert "has no DENSIFY" in message(certificate, "structure")[1]
+
+
+@pytest.mark.parametrize(
+    ("refused", "expected"),
+    [
+        (
+            ("the file", "the file with plain weights"),
+            ("warning", "'numpy', which stands in for 'reference', cannot unpack"),
+        ),
+        (("the file",), ("failed", "runs the file with plain weights, not with packed ones.")),
+    ],
+)
+def test_the_oracle_has_not_unpacked_anything(
+    refused: tuple[str, ...], expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(name: str, tasks: Sequence[Task], **options: Any) -> list[Outcome]:
+        outcomes = run_tasks(name, tasks, **options)
+        return [
+            Outcome("failed", "It refuses.")
+            if name == "reference" and task.name in refused and task.capture != "all"
+            else outcome
+            for task, outcome in zip(tasks, outcomes, strict=True)
+        ]
+
+    monkeypatch.setattr(execution, "run_tasks", refusing)
+    certificate = certify(packed("sparse"), load_profile("coral-edgetpu-int8"), sample_limit=4)
+    status, words = message(certificate, "kernels")
+    assert status == expected[0] and expected[1] in words
 
 
 @NEEDS_MICRO

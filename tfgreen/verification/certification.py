@@ -25,6 +25,7 @@ from tfgreen.verification.evidence import Evidence, gather
 from tfgreen.verification.execution import Executor, OnProgress
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import check_labels, is_classification, per_sample
+from tfgreen.verification.oracle import REPLACED
 from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
 from tfgreen.verification.saturation import findings
 from tfgreen.verification.shipped import Shipped
@@ -182,6 +183,8 @@ class _Certification:
                 lineup.truth,
                 evidence.outputs.get(lineup.truth),
                 evidence.unpacked_outputs,
+                is_replaced=bool(evidence.stand_in) and lineup.truth == REPLACED,
+                is_refused=evidence.refused_packed,
             ),
             fidelity_gate,
             judge_runtime(self._model, lineup, self._profile.limits, runs),
@@ -281,8 +284,8 @@ class _Certification:
         notes.append(f"Every op was fed the intermediates of the {trial.source} kernels.")
         if self._lineup.oracle is not None:
             notes.append(
-                f"Every op was held against the NumPy interpreter, which computes it as specified, "
-                f"with the rounding of the {self._lineup.rounding} kernels."
+                "Every op that the NumPy interpreter has was held against it. It computes as "
+                f"specified, with the rounding of the {self._lineup.rounding} kernels."
             )
         layers = self._evidence.layers
         if layers is not None and layers.unmatched:

@@ -56,6 +56,8 @@ class Evidence:
             the outputs of the same file with plain ones.
         arena_bytes, arena_to_load_bytes: As the micro kernels told them; else None.
         stand_in: Why the oracle ran the file in place of the reference kernels; "" if it did not.
+        refused_packed: The reference kernels, the truth, ran the file with plain constants and
+            refused it with packed ones.
         notes: What was done differently, and why.
     """
 
@@ -72,6 +74,7 @@ class Evidence:
     arena_bytes: int | None = None
     arena_to_load_bytes: int | None = None
     stand_in: str = ""
+    refused_packed: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -114,6 +117,7 @@ class _Gathering:
         self._captured_outputs: list[tuple[np.ndarray, ...]] = []
         self._captured_logits: list[tuple[np.ndarray, ...]] = []
         self._showing: str | None = None
+        self._ran_unaided = False
 
     def evidence(self) -> Evidence:
         self._fold_constants()
@@ -138,6 +142,7 @@ class _Gathering:
             if self._found.layers is not None and truths is not None and truths.ok:
                 self._found.layers.add(values, truths.tensors)
         self._join_captured()
+        trial.is_truth_replaced = bool(self._found.stand_in) and not self._ran_unaided
         outputs = self._found.outputs
         self._found.outputs = {name: outputs[name] for name in self._lineup.runs if name in outputs}
         return self._found
@@ -155,8 +160,16 @@ class _Gathering:
         if refused and self._lineup.oracle is not None:
             messages = [outcomes[key].message for key in refused]
             self._interpreting = messages[0]
+            plain = outcomes.get((REPLACED, "plain file"))
+            self._found.refused_packed |= (REPLACED, "file") in refused and bool(plain and plain.ok)
             outcomes |= self._interpreted(doing, refused, tasks)
+        own = (key for key in rest if key[0] == REPLACED and key not in refused)
+        self._ran_unaided |= any(self._is_whole_file(key) and outcomes[key].ok for key in own)
         return outcomes
+
+    def _is_whole_file(self, key: tuple[str, str]) -> bool:
+        """Whether a task gives the outputs that its kernel set is judged by."""
+        return key[1] == "file" or (key[1] == _CAPTURE and key[0] == self._showing)
 
     def _interpreted(
         self, doing: str, keys: list[tuple[str, str]], tasks: dict[tuple[str, str], Task]
@@ -167,7 +180,8 @@ class _Gathering:
         if not keys or not all(outcome.ok for outcome in found):
             self._interpreting = ""
             return {}
-        self._found.stand_in = self._interpreting
+        if any(map(self._is_whole_file, keys)):
+            self._found.stand_in = self._interpreting
         if any(key[1] == _CAPTURE for key in keys):
             self._found.kernels.is_stood_in_for = True
         return dict(zip(keys, found, strict=True))

@@ -38,6 +38,7 @@ class KernelTrial:
         capture_problem: Why no intermediates could be had, if so.
         captured_model: The file to be captured; constants folded in once `add_constants` ran.
         is_stood_in_for: The oracle showed the intermediates in place of the capture set.
+        is_truth_replaced: All that the truth answered to the whole file came from the oracle.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class KernelTrial:
     ) -> None:
         self._model, self._lineup, self._op_quanta = model, lineup, op_quanta
         self.capture_set, self.capture_problem = capture_set, ""
-        self.is_stood_in_for = False
+        self.is_stood_in_for = self.is_truth_replaced = False
         self._constant = {
             op.index: OpTrial(model, op, with_outputs(model, op.outputs))
             for op in constant_ops(model)
@@ -237,6 +238,8 @@ class KernelTrial:
     def _is_stood_in_for(self, trial: OpTrial, result: KernelResult) -> bool:
         """Whether the oracle does what the reference kernels cannot do for this op."""
         if result.kernel_set != REPLACED or self._lineup.oracle not in trial.ran:
+            return False
+        if self._lineup.truth == REPLACED and not self.is_truth_replaced:
             return False
         wrong = result.status == "known-bad" and stays_right(trial.op)
         return wrong or result.status in ("crashed", "failed", "unregistered")

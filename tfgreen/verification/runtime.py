@@ -128,6 +128,9 @@ def _who_ran(lineup: Lineup, runs: EndToEnd) -> Iterator[Check]:
         elif is_truth:
             samples = len(runs.outputs[name][0]) * runs.batch if runs.outputs[name] else 0
             text = f"The truth '{name}' runs the file ({counted(samples, 'sample')})."
+            if runs.stand_in and name == REPLACED:
+                text = f"'{ORACLE}' runs the file in place of the truth '{name}' "
+                text += f"({counted(samples, 'sample')})."
             yield _check("file-runs", "passed", text, kernel_set=name)
 
 

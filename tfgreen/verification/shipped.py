@@ -15,7 +15,7 @@ import numpy as np
 from tfgreen.encodings import DECODE, DENSIFY, is_packed, plain
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import ExportProfile
-from tfgreen.verification.certificate import Check, GateResult
+from tfgreen.verification.certificate import Check, CheckStatus, GateResult
 from tfgreen.verification.labels import counted
 from tfgreen.verification.oracle import ORACLE
 
@@ -81,15 +81,28 @@ class Shipped:
         truth: str,
         packed: Sequence[np.ndarray] | None,
         unpacked: Sequence[np.ndarray] | None,
+        *,
+        is_replaced: bool = False,
+        is_refused: bool = False,
     ) -> GateResult:
         """The kernels gate with one more check: the truth's answers to both forms of the file.
 
         packed, unpacked: One array per graph output, (calls, *tensor shape); None if the truth
             did not run that form.
+        is_replaced: `packed` is what the NumPy interpreter answered in place of the truth.
+        is_refused: The truth itself refused the packed form alone.
         """
         if not self.is_packed:
             return gate
-        return GateResult.of("kernels", (*gate.checks, self._unpacking(truth, packed, unpacked)))
+        if is_refused:
+            text = f"The truth '{truth}' runs the file with plain weights, not with packed ones."
+            check = _check("failed", text, truth)
+        elif is_replaced and not self.runs_on(ORACLE):
+            text = f"'{ORACLE}', which stands in for '{truth}', cannot unpack the file's weights; "
+            check = _check("warning", f"{text}it ran the file with plain ones.", truth)
+        else:
+            check = self._unpacking(truth, packed, unpacked)
+        return GateResult.of("kernels", (*gate.checks, check))
 
     def _unpacking(
         self,
@@ -97,7 +110,7 @@ class Shipped:
         packed: Sequence[np.ndarray] | None,
         unpacked: Sequence[np.ndarray] | None,
     ) -> Check:
-        status = "failed"
+        status: CheckStatus = "failed"
         if not self.runs_on(truth):
             status = "warning"
             text = f"'{truth}' cannot unpack the file's weights; it ran the file with plain ones."
@@ -111,8 +124,7 @@ class Shipped:
             text = f"With packed and with plain weights, '{truth}' answers "
             text += "bit for bit the same" if same else "differently"
             text += f" to {counted(calls, 'call')}."
-        facts = {"gate": "kernels", "name": "packed-weights", "status": status, "message": text}
-        return Check.model_validate(facts | {"kernel_set": truth})
+        return _check(status, text, truth)
 
     def notes(self, kernel_sets: Sequence[str]) -> Iterator[str]:
         """What was run in place of the file as it is shipped."""
@@ -125,3 +137,9 @@ class Shipped:
                 f"{' and '.join(others)} have no op that unpacks the weights and ran the same "
                 "file with plain ones."
             )
+
+
+def _check(status: CheckStatus, message: str, truth: str) -> Check:
+    return Check(
+        gate="kernels", name="packed-weights", status=status, message=message, kernel_set=truth
+    )
