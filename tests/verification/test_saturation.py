@@ -10,6 +10,7 @@ from tests.tiny_models import OpSpec, TensorSpec, build
 from tfgreen.data import Samples
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import load_profile
+from tfgreen.reference.saturation import Saturation, TensorAudit
 from tfgreen.verification import Certificate, certify, evidence
 from tfgreen.verification.certificate import TensorSaturation
 from tfgreen.verification.saturation import SaturationTrial, findings
@@ -147,3 +148,35 @@ def test_they_are_in_the_kernels_gate() -> None:
     assert check.gate == "kernels" and "calibrate with more data like them" in check.message
     made_up = judge(dense(0.01), given=False)
     assert "saturation" not in {check.name for check in made_up.warnings}
+
+
+@pytest.mark.parametrize(
+    ("peak", "bits", "expected"),
+    [
+        ((1 << 31) - 1, 32, 0.0),
+        (1 << 31, 32, -0.001),
+        ((1 << 31) + 1, 32, -0.001),
+        (1 << 32, 32, -1.0),
+        (3, 32, 29.415),
+        (0, 32, 31.0),
+        ((1 << 63) - 1, 64, 0.0),
+        (1 << 63, 64, -0.001),
+    ],
+)
+def test_an_overflow_by_one_is_one(peak: int, bits: int, expected: float) -> None:
+    assert TensorAudit(0, "y", "CONV_2D", 0, 0, peak, bits).headroom_bits == expected
+    (check,) = [c for c in findings((entry(0.0, expected),), False) if c.name == "accumulators"]
+    assert (check.status == "failed") == (peak >> (bits - 1) > 0)
+
+
+@pytest.mark.parametrize(("op", "bits"), [("SUM", 32), ("MEAN", 32), ("FULLY_CONNECTED", 64)])
+def test_the_width_of_16_bit_sums(op: str, bits: int) -> None:
+    tensors = [
+        TensorSpec("x", (1, 8), "int16", scale=0.1),
+        TensorSpec("other", (1,), "int32", data=np.array([1], np.int32)),
+        TensorSpec("y", (1,), "int16", scale=0.1),
+    ]
+    model = TfliteModel.from_bytes(
+        build(tensors, [OpSpec(op, ["x", "other"], ["y"])], ["x"], ["y"])
+    )
+    assert Saturation().audit(model, model.outputs[0], 1).accumulator_bits == bits

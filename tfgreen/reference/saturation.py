@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from tfgreen.flatbuffer import TfliteModel
+from tfgreen.flatbuffer import Op, Tensor, TfliteModel
+
+_PRODUCTS = frozenset(
+    {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"}
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,8 @@ class TensorAudit:
             lies there, it is the share of zeros and no loss.
         highest_share: Share of values at the largest value of the dtype.
         peak_accumulator: Largest absolute accumulator of the op; None where there is none.
-        accumulator_bits: Width of that accumulator: 64 where 16-bit activations are summed.
+        accumulator_bits: Width of that accumulator: 64 where products of 16-bit activations are
+            summed, 32 else, also for a MEAN or SUM of 16-bit activations.
     """
 
     index: int
@@ -36,14 +42,17 @@ class TensorAudit:
     def headroom_bits(self) -> float | None:
         """How often the largest accumulator could double before it overflows; below 0 it did.
 
+        Rounded down to thousandths, so that an overflow by one is below 0 too.
+
         >>> TensorAudit(0, "conv", "CONV_2D", 0.0, 0.0, 1 << 20).headroom_bits
         11.0
         """
         if self.peak_accumulator is None:
             return None
-        sign_bits = 1
-        used_bits = float(np.log2(max(self.peak_accumulator, 1)))
-        return round(self.accumulator_bits - sign_bits - used_bits, 3)
+        bits = self.accumulator_bits - 1  # without the sign
+        thousandths = math.floor(1000 * (bits - math.log2(max(self.peak_accumulator, 1))))
+        overflows = self.peak_accumulator >> bits > 0
+        return (min(thousandths, -1) if overflows else max(thousandths, 0)) / 1000
 
 
 class Saturation:
@@ -75,5 +84,11 @@ class Saturation:
             lowest_share=self._lowest / max(self.total, 1),
             highest_share=self._highest / max(self.total, 1),
             peak_accumulator=peak_accumulator,
-            accumulator_bits=64 if tensor.dtype == "int16" else 32,
+            accumulator_bits=_accumulator_bits(tensor, producer),
         )
+
+
+def _accumulator_bits(output: Tensor, producer: Op | None) -> int:
+    """Of the kernels that the interpreter has; products of int16 have a bias of 64 bits."""
+    is_product = producer is not None and producer.name in _PRODUCTS
+    return 64 if is_product and output.dtype == "int16" else 32
