@@ -16,6 +16,7 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import ExportProfile, load_profile
 from tfgreen.runtimes import Outcome, Task, run_tasks
 from tfgreen.verification import Certificate, certify, execution
+from tfgreen.verification.op_trial import OpTrial
 from tfgreen.verification.oracle import misled, op_rounding
 
 CLASSIFIER = tiny_models.int8_classifier()
@@ -147,3 +148,16 @@ def test_a_profile_may_not_name_it_where_activations_are_floats() -> None:
     fields["kernel_sets"] = {"truth": "xnnpack", "compared": ("numpy",)}
     with pytest.raises(ValueError, match="computes with integer activations"):
         ExportProfile.model_validate(fields)
+
+
+def test_a_portion_without_the_oracle_is_compared_with_the_next() -> None:
+    model = TfliteModel.from_bytes(two_scales("RELU"))
+    trial = OpTrial.of(model, model.ops[0], model, model.ops[0])
+    zeros, sevens = ((np.full((1, 1, 8), value, np.int8),) for value in (0, 7))
+    trial.add({"numpy": zeros, "xnnpack": zeros, "reference": zeros})
+    trial.add({"numpy": Outcome("timed-out", "Late."), "xnnpack": zeros, "reference": sevens})
+    results = {name: trial.result(name, 1) for name in ("numpy", "xnnpack", "reference")}
+    assert {name: result.status for name, result in results.items()} == {
+        "numpy": "timed-out", "xnnpack": "ok", "reference": "beyond-limit",
+    }  # fmt: skip
+    assert results["reference"].max_quanta == 7

@@ -34,7 +34,8 @@ class OpTrial:
         problems: Kernel set to status and message, where it did not run.
         comparisons: Kernel set to one comparison per output.
         ran: The kernel sets that gave a result.
-        baseline: The one that the others are held against: the first that is not known bad.
+        baselines: Those that the others are held against: in each portion, the first that ran and
+            is not known bad.
         peak_accumulator: The largest sum that the oracle saw.
     """
 
@@ -46,7 +47,7 @@ class OpTrial:
     problems: dict[str, tuple[str, str]] = field(default_factory=dict)
     comparisons: dict[str, list[Comparison]] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
-    baseline: str | None = None
+    baselines: set[str] = field(default_factory=set)
     peak_accumulator: int | None = None
 
     @classmethod
@@ -87,11 +88,11 @@ class OpTrial:
             else:
                 self.problems.setdefault(kernel_set, (result.status, result.message))
         self.ran |= values.keys()
-        if self.baseline is None:
-            self.baseline = next((name for name in values if not self.known_bad(name)), None)
-        if self.baseline not in values:
+        baseline = next((name for name in values if not self.known_bad(name)), None)
+        if baseline is None:
             return
-        expected = values.pop(self.baseline)
+        self.baselines.add(baseline)
+        expected = values.pop(baseline)
         for kernel_set, outputs in values.items():
             self._compare(kernel_set, expected, outputs, given)
 
@@ -113,7 +114,7 @@ class OpTrial:
             facts |= {"status": status, "message": message}
         elif kernel_set not in self.ran:
             facts |= {"status": "not-compared", "message": "it was not run alone"}
-        elif kernel_set != self.baseline and not within:
+        elif not within and (steps or kernel_set not in self.baselines):
             entry = self.known_bad(kernel_set)
             facts["status"] = "known-bad" if entry else "beyond-limit"
             facts["message"] = entry.told if entry else ""
