@@ -144,10 +144,10 @@ class OneByOne(LoadedModel, Protocol):
 
 
 def output_key(position: int) -> str:
-    """Key of a graph output in what `LoadedModel.invoke` returns."""
+    """Key of a graph output in what `LoadedModel.invoke_each` yields."""
     return f"output {position}"
 
 
 def tensor_key(index: int) -> str:
-    """Key of a captured tensor in what `LoadedModel.invoke` returns."""
+    """Key of a captured tensor in what `LoadedModel.invoke_each` yields."""
     return f"tensor {index}"
