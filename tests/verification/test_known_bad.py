@@ -12,7 +12,7 @@ from tests import tiny_models
 from tests.tiny_models import OpSpec, TensorSpec, build
 from tfgreen.flatbuffer import TfliteModel, op_names
 from tfgreen.runtimes import KERNEL_SETS, Task, availability, run_tasks
-from tfgreen.verification.known_bad import CONDITIONS, known_bad, known_bad_kernels
+from tfgreen.verification.known_bad import CONDITIONS, known_bad, known_bad_kernels, known_to_abort
 
 EVERY_INT8 = np.arange(-128, 128, dtype=np.int8).reshape(1, 1, 256)
 
@@ -90,6 +90,44 @@ def test_micro_dequantizes_channels_with_one_scale() -> None:
     assert run("reference", content, x)[0, :, 0].tolist() == pytest.approx([1.0, 10.0])
     assert run("micro", content, x)[0, :, 0].tolist() == pytest.approx([1.0, 1.0])
     assert names("micro", content)
+
+
+def row_padded(by: int, zero_point: int) -> bytes:
+    tensors = [
+        TensorSpec("x", (1, 1, 1, 1), scale=0.1, zero_point=zero_point),
+        TensorSpec("block", (2,), "int32", data=np.array([1, 1], np.int32)),
+        TensorSpec("paddings", (2, 2), "int32", data=np.array([[by, by], [0, 0]], np.int32)),
+        TensorSpec("y", (1, 1 + 2 * by, 1, 1), scale=0.1, zero_point=zero_point),
+    ]
+    ops = [OpSpec("SPACE_TO_BATCH_ND", ["x", "block", "paddings"], ["y"])]
+    return build(tensors, ops, ["x"], ["y"])
+
+
+def test_micro_pads_batches_with_something_else() -> None:
+    x = np.full((1, 1, 1, 1, 1), 42, np.int8)
+    padded = {zero: row_padded(1, zero) for zero in (-3, 5)}
+    wrong = {zero: run("micro", content, x).ravel().tolist() for zero, content in padded.items()}
+    assert any(values != [zero, 42, zero] for zero, values in wrong.items())
+    for zero, content in padded.items():
+        assert run("reference", content, x).ravel().tolist() == [zero, 42, zero]
+        assert names("micro", content)
+        assert not names("reference", content)
+    assert run("micro", row_padded(0, 5), x).ravel().tolist() == [42]
+    assert not names("micro", row_padded(0, 5))
+
+
+@pytest.mark.parametrize("kernel_set", ["reference", "micro"])
+def test_softmax_aborts_on_long_flat_rows(kernel_set: str) -> None:
+    if not availability(kernel_set).available:
+        pytest.skip(f"{kernel_set} is not installed")
+    contents = {classes: tiny_models.int8_softmax(classes) for classes in (511, 512)}
+    models = {classes: TfliteModel.from_bytes(content) for classes, content in contents.items()}
+    for classes, status in ((511, "ok"), (512, "crashed")):
+        task = Task("softmax", contents[classes], (np.zeros((1, 1, classes), np.int8),))
+        assert run_tasks(kernel_set, [task])[0].status == status
+        entry = known_to_abort(kernel_set, models[classes], models[classes].ops[0])
+        assert (entry is not None) == (status == "crashed")
+    assert not names(kernel_set, contents[512]), "a difference would be a fault of its own"
 
 
 @pytest.mark.parametrize("op", ["LOGISTIC", "TANH"])

@@ -261,6 +261,8 @@ def _told(trial: OpTrial, result: KernelResult, limit: int) -> str:
     if result.status == "failed":
         return f"{where} does not run: {detail}"
     entry = trial.known_bad(result.kernel_set)
+    if result.status == "crashed":
+        entry = trial.known_to_abort(result.kernel_set) or entry
     text = f"{detail}{f'; known: it {entry.told}' if entry else ''}"
     return f"{text}. {FEWER_SAMPLES}" if result.status == "timed-out" else text
 

@@ -1,21 +1,24 @@
 """The dated table of kernels known to be wrong, and the question whether it names an op.
 
 >>> [kernel.ops for kernel in known_bad_kernels() if "micro" in kernel.kernel_sets]
-[('RELU6',), ('DEQUANTIZE',)]
+[('RELU6',), ('DEQUANTIZE',), ('SPACE_TO_BATCH_ND',), ('SOFTMAX',)]
 """
 
 from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 
+import numpy as np
+
 from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.verification.conversions import same_quantization
 
+_LONG_ROW = 512
 _TABLE = "known_bad_kernels.toml"
 
 
@@ -24,7 +27,9 @@ class KnownBad:
     """One entry: which kernel, when it is wrong, what it does, and how that was found out.
 
     `condition` is "always", "rescaling" (input and output have different scales), "per-channel"
-    (the input has several scales) or "blockwise-weights" (the second input has block scales).
+    (the input has several scales), "blockwise-weights" (the second input has block scales),
+    "padding" (the third input pads) or "long-rows" (512 values or more along the last axis).
+    `aborts`: it dies there for some values, and is right for the others.
     """
 
     kernel_sets: tuple[str, ...]
@@ -35,6 +40,7 @@ class KnownBad:
     source: str
     dated: date
     versions: str
+    aborts: bool = False
 
     @property
     def told(self) -> str:
@@ -57,21 +63,30 @@ def known_bad_kernels() -> tuple[KnownBad, ...]:
             source=entry["source"],
             dated=table["dated"],
             versions=table["versions"],
+            aborts=entry.get("aborts", False),
         )
         for entry in table["kernel"]
     )
 
 
 def known_bad(kernel_set: str, model: TfliteModel, op: Op) -> KnownBad | None:
-    """The entry that names this op of this model on this kernel set, if there is one."""
+    """The entry that says that a kernel set computes this op of this model wrongly, if any."""
+    return next((e for e in _entries(kernel_set, model, op) if not e.aborts), None)
+
+
+def known_to_abort(kernel_set: str, model: TfliteModel, op: Op) -> KnownBad | None:
+    """The entry that says that a kernel set may die on this op of this model, if any."""
+    return next((e for e in _entries(kernel_set, model, op) if e.aborts), None)
+
+
+def _entries(kernel_set: str, model: TfliteModel, op: Op) -> Iterator[KnownBad]:
     if not op.inputs or op.inputs[0] < 0:
-        return None
+        return
     dtype = model.tensors[op.inputs[0]].dtype
     for entry in known_bad_kernels():
         named = kernel_set in entry.kernel_sets and op.name in entry.ops and dtype in entry.dtypes
         if named and CONDITIONS[entry.condition](model, op):
-            return entry
-    return None
+            yield entry
 
 
 def _rescales(model: TfliteModel, op: Op) -> bool:
@@ -91,10 +106,23 @@ def _has_blockwise_weights(model: TfliteModel, op: Op) -> bool:
     return quantization is not None and quantization.block_size > 0
 
 
+def _pads(model: TfliteModel, op: Op) -> bool:
+    if len(op.inputs) < 3 or op.inputs[2] < 0:
+        return False
+    paddings = op.inputs[2]
+    return not model.tensors[paddings].is_constant or bool(np.any(model.constant(paddings)))
+
+
+def _has_long_rows(model: TfliteModel, op: Op) -> bool:
+    return model.tensors[op.inputs[0]].shape[-1:] >= (_LONG_ROW,)
+
+
 CONDITIONS: Mapping[str, Callable[[TfliteModel, Op], bool]] = {
     "always": lambda model, op: True,
     "rescaling": _rescales,
     "per-channel": _is_per_channel,
     "blockwise-weights": _has_blockwise_weights,
+    "padding": _pads,
+    "long-rows": _has_long_rows,
 }
 """When an entry holds, by the name that the table uses."""

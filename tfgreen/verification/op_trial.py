@@ -14,7 +14,7 @@ from tfgreen.runtimes import Outcome
 from tfgreen.verification.certificate import KernelResult
 from tfgreen.verification.folding import RANDOM_OPS
 from tfgreen.verification.hybrid import hybrid_quantum, is_hybrid
-from tfgreen.verification.known_bad import KnownBad, known_bad
+from tfgreen.verification.known_bad import KnownBad, known_bad, known_to_abort
 from tfgreen.verification.labels import op_label
 from tfgreen.verification.quanta import Comparison, is_exact, quantum_of
 
@@ -69,8 +69,12 @@ class OpTrial:
         return op_label(self.model, self.op)
 
     def known_bad(self, kernel_set: str) -> KnownBad | None:
-        """The entry of the known-bad table that names this op on a kernel set."""
+        """The entry of the known-bad table that explains a difference on a kernel set."""
         return known_bad(kernel_set, self.model, self.op)
+
+    def known_to_abort(self, kernel_set: str) -> KnownBad | None:
+        """The entry of the known-bad table that explains a crash on a kernel set."""
+        return known_to_abort(kernel_set, self.model, self.op)
 
     def limit(self, op_quanta: int) -> int:
         """Quanta that results may lie apart; 0 if one of the outputs is plain integers."""
