@@ -24,9 +24,7 @@ _DEFAULT_OUTPUT = "build/keyword-spotter"
     metavar="DIR",
     help="Where the bundle goes.",
 )
-@options.as_json
-@options.force
-@options.talk
+@options.printing
 def demo(output: str, as_json: bool, force: bool, verbose: int, quiet: bool) -> None:
     """Train a keyword spotter on bundled data, export it for microcontrollers, and verify it.
 

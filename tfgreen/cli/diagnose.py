@@ -28,9 +28,7 @@ from tfgreen.reporting.progress import progress
     "-o", "--output", type=options.OUTPUT, metavar="FILE.json", help="Write the record as JSON."
 )
 @options.loading
-@options.as_json
-@options.force
-@options.talk
+@options.printing
 def diagnose(
     model: str,
     file: str,

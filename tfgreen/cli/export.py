@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Verb, short_help="Convert a model and prove what the file computes.")
 @click.argument("model", type=options.MODEL_OR_DATA)
-@click.option(
-    "--calibration",
-    type=options.MODEL_OR_DATA,
-    metavar="DATA",
-    help="Some hundred samples: .npz, .npy, an image folder or module:function.",
-)
+@options.calibration()
 @options.profile
 @options.evaluate
 @options.against
@@ -47,17 +42,8 @@ if TYPE_CHECKING:
     help="How weights are stored: auto, dense, sparse, lut or decode.",
 )
 @click.option("--repair", is_flag=True, help="Make a file that misses its fidelity gate better.")
-@click.option(
-    "-o",
-    "--output",
-    type=options.OUTPUT,
-    required=True,
-    metavar="OUT",
-    help="FILE.tflite, or a folder.",
-)
-@options.as_json
-@options.force
-@options.talk
+@options.bundle
+@options.printing
 def export(
     model: str,
     calibration: str | None,

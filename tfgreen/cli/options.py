@@ -93,6 +93,41 @@ samples = click.option(
 )
 
 
+def calibration(*, required: bool = False) -> Callable[[Function], Function]:
+    """--calibration, with what it may be."""
+    return click.option(
+        "--calibration",
+        type=MODEL_OR_DATA,
+        required=required,
+        metavar="DATA",
+        help="Some hundred samples: .npz, .npy, an image folder or module:function.",
+    )
+
+
+bundle = click.option(
+    "-o",
+    "--output",
+    type=OUTPUT,
+    required=True,
+    metavar="OUT",
+    help="FILE.tflite, or a folder.",
+)
+
+
+def judging(function: Function) -> Function:
+    """What a file is judged by, and for which target."""
+    for option in (samples, loading, profile, evaluate, against):
+        function = option(function)
+    return function
+
+
+def printing(function: Function) -> Function:
+    """--json, --force, -v and -q, which every verb that writes has."""
+    for option in (talk, force, as_json):
+        function = option(function)
+    return function
+
+
 def loading(function: Function) -> Function:
     """How a model may be loaded."""
     function = click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,29 +38,29 @@ def print_certificate(certificate: Certificate, *, quiet: bool, verbose: int) ->
 
 def print_encodings(facts: Mapping[str, Any] | None, *, quiet: bool) -> None:
     """Every way to store the file that was considered; nothing where nobody asks for it."""
-    if not facts or not facts["is_told"]:
-        return
-    if quiet:
-        from tfgreen.reporting.encoding_text import encodings_summary
+    from tfgreen.reporting.encoding_text import encodings_summary, render_encodings
 
-        for line in encodings_summary(facts):
-            click.echo(f"  {line}")
-        return
-    from tfgreen.reporting.encoding_text import render_encodings
-
-    print_renderable(render_encodings(facts))
+    if facts and facts["is_told"]:
+        _print_facts(facts, encodings_summary, render_encodings, quiet=quiet)
 
 
 def print_repair(facts: Mapping[str, Any] | None, *, quiet: bool) -> None:
     """What a repair tried and kept; nothing where none was asked for."""
-    if not facts:
-        return
+    from tfgreen.reporting.repair_text import render_repair, repair_summary
+
+    if facts:
+        _print_facts(facts, repair_summary, render_repair, quiet=quiet)
+
+
+def _print_facts(
+    facts: Mapping[str, Any],
+    summary: Callable[[Mapping[str, Any]], Iterable[str]],
+    render: Callable[[Mapping[str, Any]], Any],
+    *,
+    quiet: bool,
+) -> None:
     if quiet:
-        from tfgreen.reporting.repair_text import repair_summary
-
-        for line in repair_summary(facts):
+        for line in summary(facts):
             click.echo(f"  {line}")
-        return
-    from tfgreen.reporting.repair_text import render_repair
-
-    print_renderable(render_repair(facts))
+    else:
+        print_renderable(render(facts))

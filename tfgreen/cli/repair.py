@@ -15,29 +15,10 @@ from tfgreen.reporting.progress import progress
 
 @click.command(cls=Verb, short_help="Make a file that misses its fidelity gate better.")
 @click.argument("model", type=options.MODEL_OR_DATA, metavar="BUNDLE|FILE.tflite|MODEL")
-@click.option(
-    "--calibration",
-    type=options.MODEL_OR_DATA,
-    required=True,
-    metavar="DATA",
-    help="Some hundred samples: .npz, .npy, an image folder or module:function.",
-)
-@options.against
-@options.evaluate
-@options.profile
-@options.loading
-@options.samples
-@click.option(
-    "-o",
-    "--output",
-    type=options.OUTPUT,
-    required=True,
-    metavar="OUT",
-    help="FILE.tflite, or a folder.",
-)
-@options.as_json
-@options.force
-@options.talk
+@options.calibration(required=True)
+@options.judging
+@options.bundle
+@options.printing
 def repair(
     model: str,
     calibration: str,

@@ -15,11 +15,7 @@ from tfgreen.reporting.progress import progress
 
 @click.command(cls=Verb, short_help="Judge a bundle or a file again.")
 @click.argument("path", type=options.EXISTING, metavar="BUNDLE|FILE.tflite")
-@options.against
-@options.evaluate
-@options.profile
-@options.loading
-@options.samples
+@options.judging
 @click.option(
     "-o",
     "--output",
@@ -27,9 +23,7 @@ from tfgreen.reporting.progress import progress
     metavar="FILE.json",
     help="Write the certificate here.",
 )
-@options.as_json
-@options.force
-@options.talk
+@options.printing
 def verify(
     path: str,
     profile: str | None,
