@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,13 @@ def with_layers(model: Any, replace: Callable[[Any], Any]) -> Any:
     if getattr(model, "output_names", None):  # by them `fit` finds labels and losses
         made.output_names = list(model.output_names)
     return made
+
+
+def with_wrappers(model: Any, wrapped: Mapping[int, Any]) -> Any:
+    """The graph with the `wrapper` of what stands under a layer's id in that layer's place."""
+    return with_layers(
+        model, lambda layer: wrapped[id(layer)].wrapper if id(layer) in wrapped else layer
+    )
 
 
 def refuse_wrapped(model: Any, what_to_do: str) -> None:

@@ -10,7 +10,12 @@ import numpy as np
 from tfgreen.compression.clustering.plan import LayerPlan, plan_of
 from tfgreen.compression.clustering.wrapper import cluster_layer, clusterable_weights
 from tfgreen.compression.technique import LayerDecision
-from tfgreen.compression.wrapping import refuse_other_outputs, refuse_wrapped, with_layers
+from tfgreen.compression.wrapping import (
+    refuse_other_outputs,
+    refuse_wrapped,
+    with_layers,
+    with_wrappers,
+)
 from tfgreen.models.keras2 import layers_of
 
 if TYPE_CHECKING:
@@ -71,9 +76,7 @@ def wrapped_copy(technique: Clustering, model: Any) -> tuple[Any, ClusteringStat
     copy = to_keras2(model)
     plans, skipped = plan_of(technique, copy)
     layers = {id(plan.placed.layer): _wrapped_layer(technique, plan) for plan in plans}
-    wrapped = with_layers(
-        copy, lambda layer: layers[id(layer)].wrapper if id(layer) in layers else layer
-    )
+    wrapped = with_wrappers(copy, layers)
     compile_as(wrapped, copy)
     state = ClusteringState(tuple(layers.values()), skipped)
     # Wrapped, it computes what it does with the same clustered weights and no wrapper.

@@ -15,7 +15,12 @@ from tfgreen.compression.pruning.wrapper import (
     unwrapped_layer,
 )
 from tfgreen.compression.selection import placed_layers
-from tfgreen.compression.wrapping import refuse_other_outputs, refuse_wrapped, with_layers
+from tfgreen.compression.wrapping import (
+    refuse_other_outputs,
+    refuse_wrapped,
+    with_layers,
+    with_wrappers,
+)
 from tfgreen.models.bridge.origin import origin_of
 
 if TYPE_CHECKING:
@@ -42,10 +47,7 @@ def wrapped_copy(technique: Pruning, model: Any) -> tuple[Any, PruningState]:
     copy = to_keras2(model)
     plans, skipped = plan_of(technique, copy)
     layers = {id(plan.placed.layer): _wrapped_layer(technique, plan) for plan in plans}
-
-    wrapped = with_layers(
-        copy, lambda layer: layers[id(layer)].wrapper if id(layer) in layers else layer
-    )
+    wrapped = with_wrappers(copy, layers)
     refuse_other_outputs(copy, wrapped, "pruning", _TOLERANCE)
     calls = calls_per_step(wrapped)
     order = tuple(placed.path for placed in placed_layers(copy))
