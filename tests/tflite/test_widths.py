@@ -101,6 +101,27 @@ def test_every_unit_alone_is_measured_as_a_share_of_the_error() -> None:
     assert gains["pooled"] == pytest.approx(1 - 10**-0.3, abs=1e-4)
 
 
+def test_a_unit_that_cannot_be_widened_is_told_and_left_narrow() -> None:
+    class Refusing(Named):
+        def build(self, wide: object) -> bytes:
+            if "conv" in wide:  # type: ignore[operator]
+                raise ValueError("no wide version")
+            return super().build(wide)
+
+    search = Searching(
+        Refusing(),
+        PlannedJudge(),
+        range(4),
+        lambda model: "a fault" if model.tensors[1].dtype == "int16" else None,
+        bytes,
+        lambda done, of: None,
+    )
+    units = search.measured(UNITS)
+    hindrances = ["ValueError: no wide version", "a fault", ""]
+    assert [unit.hindrance for unit in units] == hindrances
+    assert search.search(units, Goal(12.0, 0.9)).wide == ("pooled",)
+
+
 @pytest.mark.parametrize(
     ("limit", "expected"),
     [

@@ -63,9 +63,11 @@ def _row(step: Facts) -> Sequence[object]:
 
 def _sensitivity(units: Sequence[Facts], bits: Sequence[int]) -> RenderableType:
     """What each layer alone gains with more bits: the largest gain first."""
-    ordered = sorted(units, key=lambda unit: -unit["gain"])
+    ordered = sorted(units, key=lambda unit: -(unit["gain"] or 0.0))
     rows = [
         (unit["op"], unit["tensor"], f"{unit['gain']:.1%}", f"{unit['added_bytes']:,}")
+        if unit["gain"] is not None
+        else (unit["op"], unit["tensor"], "cannot be", unit["hindrance"].splitlines()[0])
         for unit in ordered
     ]
     columns = ("=op", "~tensor", ">error taken away", ">bytes more")

@@ -34,8 +34,9 @@ class Unit:
     """What is widened together: names of the ops' first outputs, and where it lies.
 
     tensor: the activation, or the output of the op with the weights. gain: the share of the
-    final error's power that widening this unit alone takes away; None before it is measured.
-    sqnr_db: the file's then. added_bytes: by how much the file grows.
+    final error's power that widening this unit alone takes away; None before it is measured, and
+    where it cannot be widened. hindrance: why it cannot. sqnr_db: the file's then.
+    added_bytes: by how much the file grows.
     """
 
     tensor: str
@@ -44,6 +45,7 @@ class Unit:
     gain: float | None = None
     sqnr_db: float | None = None
     added_bytes: int = 0
+    hindrance: str = ""
 
     def to_facts(self) -> dict[str, Any]:
         """The record for the manifest."""
@@ -54,6 +56,7 @@ class Unit:
             "gain": self.gain,
             "sqnr_db": self.sqnr_db,
             "added_bytes": self.added_bytes,
+            "hindrance": self.hindrance,
         }
 
 
@@ -169,7 +172,7 @@ class Searching:
         self._trials = 0
 
     def measured(self, units: Sequence[Unit]) -> tuple[Unit, ...]:
-        """Every unit widened alone, with what that gains; those that cannot be are left out."""
+        """Every unit widened alone, with what that gains, or what hinders it."""
         start = self._mixer.build(())
         noise = _noise(self._score(start)[0])
         found = []
@@ -177,12 +180,15 @@ class Searching:
             self._tell(len(units))
             try:
                 content = self._mixer.build(unit.ops)
-                if self._fault_of(TfliteModel.from_bytes(content)) is not None:
+                fault = self._fault_of(TfliteModel.from_bytes(content))
+                if fault is not None:
+                    found.append(replace(unit, hindrance=fault))
                     continue
                 score = self._score(content)[0]
             except MemoryError:
                 raise
-            except Exception:  # noqa: BLE001 (an op without a wide version: not a candidate)
+            except Exception as error:  # noqa: BLE001 (the engine raises anything; it is told)
+                found.append(replace(unit, hindrance=f"{type(error).__name__}: {error}"))
                 continue
             gain = 1 - _noise(score) / noise
             added = len(content) - len(start)
