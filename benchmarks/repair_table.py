@@ -78,7 +78,7 @@ def run_trial(name: str, seed: int) -> None:
         made = convert(planted, profile, {key: arrays[used]})
     began = time.perf_counter()
     calibration = Samples({key: arrays[used]})
-    content, kept, wide = made.content, [], None
+    content, kept, wide, steps = made.content, [], None, []
     if network.treatments:
         for kind in network.treatments:
             treatment = Treatment(kind)  # type: ignore[arg-type]
@@ -88,6 +88,7 @@ def run_trial(name: str, seed: int) -> None:
         order_ = Order(content, made.float_content, profile, calibration, against=true)
         repaired = repair_file(order_)
         content, kept = repaired.content, [step.kind for step in repaired.record.applied]
+        steps = [[s.kind, s.applied, s.said, s.gain] for s in repaired.record.steps]
         for step in repaired.record.applied:
             if step.kind == "widths":
                 wide = [len(step.facts["wide_ops"]), step.facts["ops"]]
@@ -104,6 +105,7 @@ def run_trial(name: str, seed: int) -> None:
         "passed": [score.passed for score in scores],
         "kept": kept,
         "wide": wide,
+        "steps": steps,
         "minutes": minutes,
     }
     CACHE.mkdir(parents=True, exist_ok=True)
