@@ -17,7 +17,7 @@ from tests.conftest import TrainedModel
 from tests.encodings.networks import inputs, layer
 from tests.float_files import FloatFile, float_file
 from tests.tflite import small_networks
-from tfgreen import pipeline
+from tfgreen import given_samples, pipeline
 from tfgreen.bundle import Bundle
 from tfgreen.data import Samples
 from tfgreen.errors import (
@@ -29,6 +29,7 @@ from tfgreen.errors import (
     UsageError,
 )
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.given_samples import GivenSamples
 from tfgreen.golden import Golden
 from tfgreen.pipeline import export
 from tfgreen.profile import parse_bytes
@@ -135,7 +136,7 @@ def test_a_keras_model_object_is_exported_as_its_file_is(
     assert printed.startswith("PASSED  mobile-int8")
     assert bundle.certificate.metric_samples is None, "judged on the calibration samples"
     assert bundle.facts["model"] == keyword_bundle.facts["model"] | {"sha256": None}
-    assert told[0] == "reading the data" and told[-1] == "golden vectors"
+    assert told[0] == "reading the data" and told[-1] == "the target"
     assert list(tmp_path.iterdir()) == [], "nothing is left in the temporary folder"
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -326,10 +327,10 @@ def test_no_more_evaluation_data_than_the_gates_use() -> None:
     """Sorted by class, say: the first and the last are among them."""
     rows = np.arange(9000, dtype=np.float32)[:, np.newaxis]
     spec = InputSpec("x", (1,), "float32")
-    held = pipeline.read_evaluation((rows, rows), [spec], ["y"], 64)
+    held = given_samples.read_evaluation((rows, rows), [spec], ["y"], 64)
     assert len(held) == 2000 and "2000 of 9000 samples, evenly spaced" in held.source
     assert (held.labels["y"][0], held.labels["y"][-1]) == (0, 8999)
-    assert len(pipeline.read_evaluation(rows, [spec], ["y"], 3000)) == 3000, "--samples 3000"
+    assert len(given_samples.read_evaluation(rows, [spec], ["y"], 3000)) == 3000, "--samples 3000"
 
 
 def test_sound_data_do_arrive_at_the_conversion(no_conversion: None, dense_file: Path) -> None:
@@ -391,8 +392,8 @@ def test_golden_vectors_fill_whole_batches(batch: int, count: int, calls: int) -
 @pytest.mark.parametrize(("label", "told"), [(7, ["few-classes"]), (64, [])])
 def test_labels_are_classes_only_where_the_output_has_as_many(label: int, told: list[str]) -> None:
     """The dense layer gives 32 values: there is a class 7, and 64 is a number of a regression."""
-    data = pipeline._Data(Samples({"x": samples()}, {"y": np.full(40, label)}), None, [])
-    found = pipeline._with_class_findings(data, small_networks.dense()).findings
+    data = GivenSamples(Samples({"x": samples()}, {"y": np.full(40, label)}), None, [])
+    found = data.with_class_findings(small_networks.dense()).findings
     assert [finding["code"] for finding in found] == told
 
 

@@ -41,6 +41,7 @@ class Bundle:
         profile: what the target accepts and promises, as it was applied (overrides included).
         facts: how the file was made, ready for JSON: route, candidates, rewrites, options.
         golden: inputs and the answers of each deterministic kernel set.
+        target_files: what the target needs beside the file: relative path → content.
         calibration_sha256: hash of the calibration samples; None when the profile needs none.
         calibration_source: where they came from, in words.
         evaluation_sha256, evaluation_source: the same of the evaluation samples.
@@ -53,6 +54,7 @@ class Bundle:
     profile: ExportProfile
     facts: Mapping[str, Any] = field(default_factory=dict)
     golden: Golden = field(default_factory=Golden)
+    target_files: Mapping[str, bytes] = field(default_factory=dict)
     calibration_sha256: str | None = None
     calibration_source: str | None = None
     evaluation_sha256: str | None = None
@@ -117,6 +119,7 @@ class Bundle:
             profile=manifest.profile,
             facts=manifest.conversion,
             golden=Golden.from_bytes(files[on_disk.GOLDEN]),
+            target_files={name: files[name] for name in files if not _is_own(name)},
             calibration_sha256=calibration.sha256 if calibration else None,
             calibration_source=calibration.source if calibration else None,
             evaluation_sha256=evaluation.sha256 if evaluation else None,
@@ -134,6 +137,7 @@ class Bundle:
         }
         for name, text in render_snippets(self.preprocess).items():
             files[f"{SNIPPETS}/{name}"] = text.encode()
+        files = {**self.target_files, **files}
         return files | {on_disk.MANIFEST: self._manifest(files).to_json().encode()}
 
     def _manifest(self, files: Mapping[str, bytes]) -> Manifest:
@@ -199,6 +203,11 @@ def _check_folder(folder: Path, *, force: bool) -> None:
 
 def _is_file(path: str | Path) -> bool:
     return str(path).lower().endswith(FILE_SUFFIX)
+
+
+def _is_own(name: str) -> bool:
+    """Whether a file is one that every bundle has."""
+    return name in on_disk.REQUIRED or name.startswith(f"{SNIPPETS}/")
 
 
 def _origin(sha256: str | None, source: str | None) -> DataOrigin | None:

@@ -15,8 +15,9 @@ from tfgreen.bundle import Bundle
 from tfgreen.data import Samples, audit_evaluation, read_samples, refuse_errors
 from tfgreen.errors import MissingPathError, UsageError
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.given_samples import CALIBRATION_LIMIT, read_evaluation, require_batch
 from tfgreen.inspection.normalizations import batch_normalizations
-from tfgreen.pipeline import CALIBRATION_LIMIT, SAMPLES, float_file, read_evaluation, require_batch
+from tfgreen.pipeline import SAMPLES, float_file
 from tfgreen.recheck import input_specs, profile_for
 from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions

@@ -11,17 +11,11 @@ from tfgreen.bundle import Bundle
 from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
 from tfgreen.errors import UsageError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.pipeline import (
-    CALIBRATION_LIMIT,
-    SAMPLES,
-    ExportOptions,
-    float_file,
-    make_bundle,
-    read_evaluation,
-    require_batch,
-)
+from tfgreen.given_samples import CALIBRATION_LIMIT, GivenSamples, read_evaluation, require_batch
+from tfgreen.pipeline import SAMPLES, ExportOptions, float_file, make_bundle, name_of
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
 from tfgreen.recheck import input_specs, profile_for
+from tfgreen.targets import examine
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification import certify
 from tfgreen.verification.golden_vectors import golden_vectors
@@ -110,17 +104,19 @@ def repair(
         on_progress=on_progress,
     )
     notes = (*certificate.notes, *repaired.record.notes())
+    certificate = certificate.model_copy(update={"notes": notes})
+    golden = golden_vectors(repaired.content, held or fitted, rules)
+    name = "model" if isinstance(model, Bundle) else name_of(model)
+    target = examine(repaired.content, rules, certificate, golden=golden, name=name)
     return Bundle(
         content=repaired.content,
-        certificate=certificate.model_copy(update={"notes": notes}),
+        certificate=target.on(certificate),
         profile=rules,
         facts={**(bundle.facts if bundle else {}), "repair": repaired.record.to_facts()},
-        golden=golden_vectors(repaired.content, held or fitted, rules),
-        calibration_sha256=fitted.sha256(),
-        calibration_source=fitted.source,
-        evaluation_sha256=held.sha256() if held else None,
-        evaluation_source=held.source if held else None,
+        golden=golden,
+        target_files=target.files,
         labels=bundle.labels if bundle else (held or fitted).label_names,
+        **GivenSamples(fitted, held, []).origins(),
     )
 
 

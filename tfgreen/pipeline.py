@@ -7,25 +7,19 @@ TensorFlow is loaded in child processes only, whatever `model` is: a model objec
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tfgreen.bundle import Bundle
-from tfgreen.data import (
-    Finding,
-    Samples,
-    audit_calibration,
-    audit_classes,
-    audit_evaluation,
-    read_samples,
-    refuse_errors,
-)
+from tfgreen.data import Samples
 from tfgreen.encodings import Choice, check_wanted, choose_encoding
-from tfgreen.errors import GateError, InvalidDataError, UnsupportedModelError, UsageError
+from tfgreen.errors import GateError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.given_samples import GivenSamples
 from tfgreen.models.loading import ModelSource, identify, save_for_worker
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
 from tfgreen.reporting import certificate_summary
@@ -33,7 +27,7 @@ from tfgreen.reporting.encoding_text import encodings_summary
 from tfgreen.reporting.progress import live_progress
 from tfgreen.reporting.repair_text import repair_summary
 from tfgreen.runtimes import quantize_inputs
-from tfgreen.signature import InputSpec
+from tfgreen.targets import examine
 from tfgreen.tflite import (
     Conversion,
     ConversionOptions,
@@ -46,12 +40,11 @@ from tfgreen.verification.certificate import SampleFacts
 from tfgreen.verification.golden_vectors import golden_vectors
 from tfgreen.verification.repair import Order, Repaired, repair_file
 from tfgreen.verification.structure import refuse_unknown_ops
-from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT, random_inputs
+from tfgreen.verification.workload import random_inputs
 
 OnProgress = Callable[[str, int, int], None]
 
 SAMPLES = 64
-CALIBRATION_LIMIT = 500
 _ENCODING_CALLS = 16
 
 
@@ -181,7 +174,7 @@ def make_bundle(
             options.conversion,
             on_progress,
         )
-        data = _with_class_findings(data, conversion.content)
+        data = data.with_class_findings(conversion.content)
         float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
     judged = data.evaluation or data.calibration
     repaired = _repaired(conversion, float_content, data, profile, options, tell)
@@ -203,9 +196,14 @@ def make_bundle(
         on_progress=on_progress,
     )
     tell("golden vectors", 0, 0)
+    golden = golden_vectors(encoded.content, judged, profile)
+    certificate = _with_origin(certificate, conversion, data, encoded, repair_notes)
+    tell("the target", 0, 0)
+    name = name_of(model)
+    target = examine(encoded.content, profile, certificate, golden=golden, name=name)
     return Bundle(
         content=encoded.content,
-        certificate=_with_origin(certificate, conversion, data, encoded, repair_notes),
+        certificate=target.on(certificate),
         profile=profile,
         facts={
             "model": origin,
@@ -214,19 +212,17 @@ def make_bundle(
             "encoding": encoded.to_facts(),
             "data_findings": data.findings,
         },
-        golden=golden_vectors(encoded.content, judged, profile),
-        calibration_sha256=data.calibration.sha256() if data.calibration else None,
-        calibration_source=data.calibration.source if data.calibration else None,
-        evaluation_sha256=data.evaluation.sha256() if data.evaluation else None,
-        evaluation_source=data.evaluation.source if data.evaluation else None,
+        golden=golden,
+        target_files=target.files,
         labels=judged.label_names if judged is not None else None,
+        **data.origins(),
     )
 
 
 def _repaired(
     conversion: Conversion,
     float_content: bytes,
-    data: _Data,
+    data: GivenSamples,
     profile: ExportProfile,
     options: ExportOptions,
     on_progress: OnProgress,
@@ -246,24 +242,6 @@ def _repaired(
     return repair_file(order, on_progress)
 
 
-@dataclass(frozen=True)
-class _Data:
-    calibration: Samples | None
-    evaluation: Samples | None
-    findings: list[dict[str, Any]]
-
-
-def _with_class_findings(data: _Data, content: bytes) -> _Data:
-    """With what is odd about the labels, which only the outputs' sizes tell to be classes."""
-    if data.calibration is None:
-        return data
-    model = TfliteModel.from_bytes(content)
-    outputs = zip(model.output_names, model.outputs, strict=True)
-    counts = {name: (model.tensors[index].shape or (1,))[-1] for name, index in outputs}
-    found = audit_classes(data.calibration, counts, data.evaluation)
-    return replace(data, findings=[*data.findings, *(finding.to_facts() for finding in found)])
-
-
 def _encoded(
     content: bytes, profile: ExportProfile, samples: Samples | None, wanted: str
 ) -> Choice:
@@ -279,7 +257,7 @@ def _encoded(
 def _with_origin(
     certificate: Certificate,
     conversion: Conversion,
-    data: _Data,
+    data: GivenSamples,
     encoded: Choice,
     repair_notes: Sequence[str],
 ) -> Certificate:
@@ -293,6 +271,16 @@ def _with_origin(
         count, sha256 = len(data.calibration), data.calibration.sha256()
         calibration = SampleFacts(count=count, sha256=sha256, origin="given")
     return certificate.model_copy(update={"notes": notes, "calibration": calibration})
+
+
+def name_of(model: Any) -> str:
+    """What sources call a model: the name of its file, "model" for an object or a function.
+
+    >>> name_of("build/kws-small.keras"), name_of("models:teacher")
+    ('kws_small', 'model')
+    """
+    is_path = isinstance(model, str | Path) and ":" not in Path(model).name
+    return re.sub(r"\W+", "_", Path(model).stem) if is_path else "model"
 
 
 def _gate_error(bundle: Bundle) -> GateError:
@@ -320,8 +308,7 @@ def _read_data(
     evaluate: Any,
     profile: ExportProfile,
     options: ExportOptions,
-) -> _Data:
-    """Both sets of samples, matched to the model's inputs and audited; wrong ones are refused."""
+) -> GivenSamples:
     if calibration is None and (profile.needs_calibration or options.repair):
         who = f"Profile {profile.name}" if profile.needs_calibration else "Repair"
         raise UsageError(
@@ -331,38 +318,14 @@ def _read_data(
     inputs, outputs = source.inputs, source.outputs
     if inputs is None or outputs is None:
         inputs, outputs = describe(source.path, options.conversion)
-    chosen = None
-    if calibration is not None:
-        chosen = read_samples(calibration, inputs=inputs, outputs=outputs, limit=CALIBRATION_LIMIT)
-    held = None
-    if evaluate is not None:
-        held = read_evaluation(evaluate, inputs, outputs, options.samples)
-    for samples in filter(None, (chosen, held)):
-        require_batch(samples, profile.batch)
-    findings: tuple[Finding, ...] = ()
-    if chosen is not None:
-        findings = audit_calibration(chosen, inputs, held)
-    elif held is not None:
-        findings = audit_evaluation(held, inputs)
-    refuse_errors(findings)
-    return _Data(chosen, held, [finding.to_facts() for finding in findings])
-
-
-def read_evaluation(
-    source: Any, inputs: Sequence[InputSpec], outputs: Sequence[str], sample_limit: int
-) -> Samples:
-    """No more samples than the gates can use, evenly spaced ones: a folder may hold millions."""
-    limit = max(METRIC_SAMPLE_LIMIT, sample_limit)
-    return read_samples(source, inputs=inputs, outputs=outputs, limit=limit, to_the_end=True)
-
-
-def require_batch(samples: Samples, batch: int) -> None:
-    """Raise InvalidDataError if the samples do not fill one call of a file."""
-    if 0 < len(samples) < batch:
-        raise InvalidDataError(
-            f"{samples.source} holds {len(samples)} samples, and one call of the file takes "
-            f"{batch}. Give at least {batch} samples, or export with a smaller batch."
-        )
+    return GivenSamples.read(
+        calibration,
+        evaluate,
+        inputs,
+        outputs,
+        batch=profile.batch,
+        sample_limit=options.samples,
+    )
 
 
 def _judge_by(

@@ -15,9 +15,11 @@ from tfgreen.data import Samples, audit_evaluation, refuse_errors
 from tfgreen.errors import MissingPathError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.flatbuffer.facts import FLOAT_DTYPES
-from tfgreen.pipeline import SAMPLES, float_file, read_evaluation, require_batch
+from tfgreen.given_samples import read_evaluation, require_batch
+from tfgreen.pipeline import SAMPLES, float_file
 from tfgreen.profile import BoundaryType, ExportProfile, load_profile
 from tfgreen.signature import InputSpec
+from tfgreen.targets import examine
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification import certify
 from tfgreen.verification.certificate import Certificate
@@ -86,6 +88,7 @@ def verify(
         sample_limit=samples,
         on_progress=on_progress,
     )
+    certificate = examine(content, rules, certificate, with_files=False).on(certificate)
     if bundle is None or not bundle.golden.outputs:
         return certificate
     golden = bundle.golden

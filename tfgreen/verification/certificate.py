@@ -220,6 +220,8 @@ class Certificate(_Record):
             none was needed.
         saturation: Every quantized activation; empty where activations are floats.
         sqnr_db, agreement: The worst over all outputs; `null` where there is no such number.
+        target: What was found out about the target beyond the gates, by subject: see
+            `tfgreen.targets`; empty for most profiles.
         notes: What the numbers do not say, or cannot.
         created_with: Versions of the packages that computed all this.
     """
@@ -245,6 +247,7 @@ class Certificate(_Record):
     kernels: tuple[KernelResult, ...]
     runtime: tuple[RuntimeResult, ...]
     saturation: tuple[TensorSaturation, ...] = ()
+    target: dict[str, Any] = {}
     notes: tuple[str, ...]
     created_with: dict[str, str]
 
