@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tfgreen.preprocess import STORED_RANGES, BoundaryTensor, Preprocess
-from tfgreen.reporting.snippets.naming import camel_names, float32_literal, one_line, shape_text
+from tfgreen.source_text import camel_names, float32_literal, one_line, shape_text
 
 _HEAD = """\
 // Quantizes the inputs of model.tflite and dequantizes its outputs. C++11, no dependencies.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tfgreen.preprocess import STORED_RANGES, BoundaryTensor, Preprocess
-from tfgreen.reporting.snippets.naming import (
+from tfgreen.source_text import (
     camel_names,
     constant_name,
     float32_literal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfgreen.preprocess import BoundaryTensor, Preprocess
-from tfgreen.reporting.snippets.naming import float32_literal
+from tfgreen.source_text import float32_literal
 
 _HEAD = '''\
 """Quantizes the inputs of model.tflite and dequantizes its outputs. Needs numpy.

@@ -1,18 +1,34 @@
-"""From the names of a model's inputs and outputs to identifiers and literals of a language."""
+"""From names and numbers of a model to identifiers, literals and comments of a language."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 
-from tfgreen.preprocess import BoundaryTensor
+
+class NamedTensor(Protocol):
+    """A tensor with its name, dtype and shape."""
+
+    @property
+    def name(self) -> str:
+        """As the model has it: any text."""
+
+    @property
+    def dtype(self) -> str:
+        """As "int8"."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The batch included."""
 
 
-def camel_names(tensors: Sequence[BoundaryTensor]) -> list[str]:
+def camel_names(tensors: Iterable[NamedTensor]) -> list[str]:
     """One identifier in CamelCase for each tensor, no two alike whatever their case.
 
+    >>> from tfgreen.preprocess import BoundaryTensor
     >>> camel_names([BoundaryTensor(name=n, shape=(1,), dtype="int8") for n in ("a:0", "a_0", "")])
     ['A0', 'A0Tensor1', 'Tensor2']
     """
@@ -48,10 +64,14 @@ def float32_literal(value: float) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text from a model file, made harmless inside a line or block comment."""
+    r"""Text from a model file, made harmless inside a line or block comment.
+
+    >>> one_line('x */ \n y')
+    'x ? ? y'
+    """
     return re.sub(r"[^ -~]|\*/|/\*|\\", "?", text)
 
 
-def shape_text(tensor: BoundaryTensor) -> str:
+def shape_text(tensor: NamedTensor) -> str:
     """The tensor for people: its dtype and shape."""
     return f"{tensor.dtype} [{', '.join(map(str, tensor.shape))}]"
