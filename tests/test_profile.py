@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfgreen import profile as profile_module
 from tfgreen.errors import InvalidProfileError, MissingPathError, UnknownNameError, UsageError
 from tfgreen.profile import (
     DEFAULT_PROFILE,
     ExportProfile,
+    Limits,
     list_profiles,
     load_profile,
     parse_bytes,
     profile_path,
+    reading,
 )
 
 NAMES = {
@@ -232,6 +233,59 @@ def test_wrong_overrides(name, overrides, error):
         load_profile(name).with_overrides(**overrides)
 
 
+VELA = """
+[vela]
+accelerator_config = "ethos-u55-128"
+system_config = "Ethos_U55_High_End_Embedded"
+memory_mode = "Shared_Sram"
+"""
+
+
+def test_the_npu_of_a_profile(tmp_path):
+    settings = {name: load_profile(name).vela for name in sorted(NAMES)}
+    assert [name for name, found in settings.items() if found is not None] == [
+        "ethos-u55-int8",
+        "ethos-u65-int8",
+        "ethos-u85-int8",
+    ]
+    mine = load_profile(written(tmp_path, SOUND + VELA))
+    assert mine.vela is not None
+    assert mine.vela.config_file == "Arm/vela.ini"
+    bigger = mine.with_overrides(vela={"accelerator_config": "ethos-u55-256"})
+    assert bigger.vela is not None
+    assert bigger.vela.accelerator_config == "ethos-u55-256"
+    assert bigger.vela.memory_mode == mine.vela.memory_mode
+    with pytest.raises(UsageError, match=r"Ethos_U65_High_End.* for ethos-u65-256"):
+        mine.with_overrides(vela={"accelerator_config": "ethos-u65-256"})
+    with pytest.raises(UsageError, match="the key 'vela.accelerator_config' is missing"):
+        load_profile("mobile-int8").with_overrides(vela={})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("u55-128", "u55-129"), "'vela.accelerator_config' is 'ethos-u55-129'"),
+        (("accelerator_", "acelerator_"), "Did you mean 'vela.accelerator_config'"),
+        (("Ethos_U55_High", "Ethos_U65_High"), "has Ethos_U55_Deep_Embedded, Ethos_U55_High"),
+        (("Shared_Sram", "Sram_Shared"), "has Sram_Only, Shared_Sram, Dedicated_Sram"),
+        (("Shared_Sram", "Dedicated_Sram"), "keeps activations in DRAM"),
+        (("Shared_Sram", "--help"), "'vela.memory_mode' is '--help'"),
+        (('Sram"', 'Sram"\nconfig_file = "--x.ini"'), "'vela.config_file' is '--x.ini'"),
+        (("full_integer = true", "full_integer = false"), "needs full_integer"),
+    ],
+)
+def test_wrong_npus(tmp_path, change, told):
+    assert told in refusal(written(tmp_path, SOUND + VELA, change))
+
+
+def test_the_names_of_a_board_are_its_own(tmp_path):
+    added = 'config_file = "boards/mine.ini"\n'
+    mine = VELA.replace("Ethos_U55_High_End_Embedded", "My_Board")
+    profile = load_profile(written(tmp_path, SOUND + mine + added))
+    assert profile.vela is not None
+    assert profile.vela.system_config == "My_Board"
+
+
 def test_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_profile().batch = 2
@@ -257,7 +311,7 @@ def test_profiles_are_found_in_a_wheel_and_in_a_checkout(tmp_path, monkeypatch):
     toml = profile_path("mobile-int8").read_text(encoding="utf-8")
     package = tmp_path / "site-packages" / "tfgreen"
     package.mkdir(parents=True)
-    monkeypatch.setattr(profile_module, "__file__", str(package / "profile.py"))
+    monkeypatch.setattr(reading, "__file__", str(package / "profile" / "reading.py"))
     with pytest.raises(InvalidProfileError, match="Reinstall"):
         list_profiles()
     for folder in (package.parent / "export_profiles", package / "_export_profiles"):
@@ -270,7 +324,7 @@ def test_profiles_are_found_in_a_wheel_and_in_a_checkout(tmp_path, monkeypatch):
 def test_documented_limits_are_the_defaults():
     document = Path(__file__).parents[1] / "docs" / "profiles.md"
     text = document.read_text(encoding="utf-8")
-    for name, field in profile_module.Limits.model_fields.items():
+    for name, field in Limits.model_fields.items():
         shown = "none" if field.default is None else f"{field.default:g}"
         assert f"| `{name}` | {shown} |" in text
     for name in NAMES:

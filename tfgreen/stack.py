@@ -25,6 +25,7 @@ REQUIRED = (
 
 OPTIONAL = {
     "tflite-micro": "mcu",
+    "ethos-u-vela": "mcu",
     "pillow": "images",
     "matplotlib": "report",
 }
