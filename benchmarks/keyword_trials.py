@@ -20,6 +20,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +232,7 @@ def gzip_bytes(content: bytes) -> int:
 
 def print_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
     """A Markdown table; every column but the first is aligned to the right."""
-    for cells in (header, ("---", *("--:" for _ in header[1:])), *lines):
+    for cells in chain((header, ("---", *("--:" for _ in header[1:]))), lines):
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
