@@ -90,6 +90,7 @@ def _run_samples(model: LoadedModel, task: dict[str, Any]) -> dict[str, Any]:
         "layout": layout.to_message() if layout else None,
         "sample_count": sample_count,
         "arena_bytes": model.arena_bytes(),
+        "arena_head_bytes": model.arena_head_bytes(),
         "arena_to_load_bytes": model.arena_to_load_bytes() if task["measure_arena"] else None,
         "peak_accumulator": model.peak_accumulator(),
     }

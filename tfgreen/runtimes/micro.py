@@ -6,6 +6,7 @@ error alone; the child's standard error is a file, from which both are read back
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ _STDERR = 2
 _ARENA_STEP_BYTES = 16
 _LARGEST_ARENA_BYTES = 1 << 30
 _TOO_SMALL = re.compile(r"Failed to (?:resize buffer|allocate)|Requested: \d+, available \d+")
-_ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
+_ARENA_PART = re.compile(r"Arena allocation (total|head) (\d+) bytes")
 
 
 class MicroModel(OneByOne):
@@ -66,10 +67,11 @@ class MicroModel(OneByOne):
 
     def arena_bytes(self) -> int | None:
         """Bytes in use, on this 64-bit host; a 32-bit target's are somewhat fewer."""
-        mark = _stderr_position()
-        self._interpreter.print_allocations()
-        found = _ARENA_TOTAL.search(_stderr_since(mark))
-        return int(found[1]) if found else None
+        return self._arena_parts.get("total")
+
+    def arena_head_bytes(self) -> int | None:
+        """Bytes that activations and working memory share."""
+        return self._arena_parts.get("head")
 
     def arena_to_load_bytes(self) -> int:
         """The smallest arena in which the model loads, by bisection in steps of 16 bytes."""
@@ -84,6 +86,13 @@ class MicroModel(OneByOne):
             else:
                 too_small = middle
         return enough * _ARENA_STEP_BYTES
+
+    @functools.cached_property
+    def _arena_parts(self) -> dict[str, int]:
+        """What the runtime prints about its arena; loading fixes it."""
+        mark = _stderr_position()
+        self._interpreter.print_allocations()
+        return {part: int(size) for part, size in _ARENA_PART.findall(_stderr_since(mark))}
 
     def _load_in_growing_arena(self) -> Any:
         arena_bytes = _first_arena_bytes(self._facts)

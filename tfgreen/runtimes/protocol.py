@@ -60,6 +60,8 @@ class Outcome:
             graph inputs included; read-only views of a mapped file. Tensors that a runtime cannot
             show (strings, resources) are left out.
         arena_bytes: micro: bytes of the arena in use after loading, as the runtime counts them.
+        arena_head_bytes: micro: how much of it holds activations and working memory, which share
+            their space; the rest, the tail, is what has to be kept for the model's whole life.
         arena_to_load_bytes: micro, with `measure_loading_arena`: the smallest arena, in steps of
             16 bytes, in which loading succeeds; more than `arena_bytes`, since loading needs
             temporary memory.
@@ -73,6 +75,7 @@ class Outcome:
     outputs: tuple[np.ndarray, ...] = ()
     tensors: Mapping[int, np.ndarray] = field(default_factory=lambda: types.MappingProxyType({}))
     arena_bytes: int | None = None
+    arena_head_bytes: int | None = None
     arena_to_load_bytes: int | None = None
     peak_accumulator: int | None = None
     seconds: float = 0.0
@@ -103,8 +106,8 @@ class RefusedModelError(Exception):
 class LoadedModel(Protocol):
     """Inside the child: a model that a kernel set has loaded. All of them look like this.
 
-    `arena_bytes` and `arena_to_load_bytes` are None for runtimes that have no arena,
-    `peak_accumulator` for those that do not show their sums.
+    `arena_bytes`, `arena_head_bytes` and `arena_to_load_bytes` are None for runtimes that have no
+    arena, `peak_accumulator` for those that do not show their sums.
     """
 
     input_specs: Sequence[InputSpec]
@@ -117,6 +120,10 @@ class LoadedModel(Protocol):
 
     def arena_bytes(self) -> int | None:
         """Bytes of the arena in use."""
+        return None
+
+    def arena_head_bytes(self) -> int | None:
+        """Bytes of it that activations and working memory share."""
         return None
 
     def arena_to_load_bytes(self) -> int | None:

@@ -165,6 +165,7 @@ def _outcome(answer: dict[str, Any], results: Path) -> Outcome:
         outputs=tuple(np.array(arrays[output_key(position)]) for position in range(count)),
         tensors={int(key.split()[1]): array for key, array in captured.items()},
         arena_bytes=answer["arena_bytes"],
+        arena_head_bytes=answer["arena_head_bytes"],
         arena_to_load_bytes=answer["arena_to_load_bytes"],
         peak_accumulator=answer["peak_accumulator"],
         seconds=seconds,

@@ -214,6 +214,7 @@ class Certificate(_Record):
         verdict: `failed` if any gate failed.
         arena_bytes: Tensor arena in use after loading on the micro kernels (64-bit host);
             `arena_to_load_bytes` is the smallest one in which the file loads. `null`: not run.
+        arena_head_bytes: The part of `arena_bytes` that activations and working memory share.
         kernel_sets: Those of the profile, the truth first, and the oracle.
         samples: What every op was fed; metric_samples: on what metrics and agreement rest.
         calibration: What the ranges were found with, as the export told; `null`: nobody told, or
@@ -234,6 +235,7 @@ class Certificate(_Record):
     file_bytes: int
     arena_bytes: int | None
     arena_to_load_bytes: int | None
+    arena_head_bytes: int | None = None
     kernel_sets: dict[str, KernelSetFacts]
     samples: SampleFacts
     metric_samples: SampleFacts | None

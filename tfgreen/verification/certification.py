@@ -199,6 +199,7 @@ class _Certification:
             file_bytes=len(self._shipped.model.content),
             arena_bytes=evidence.arena_bytes,
             arena_to_load_bytes=evidence.arena_to_load_bytes,
+            arena_head_bytes=evidence.arena_head_bytes,
             kernel_sets=lineup.facts,
             samples=self._workload.facts,
             metric_samples=self._workload.metric_facts,

@@ -54,7 +54,8 @@ class Evidence:
         float_logits: The float model's.
         unpacked_outputs: Of the probed calls, on the truth, where the file's constants are packed:
             the outputs of the same file with plain ones.
-        arena_bytes, arena_to_load_bytes: As the micro kernels told them; else None.
+        arena_bytes, arena_head_bytes, arena_to_load_bytes: As the micro kernels told them, or
+            None.
         stand_in: Why the oracle ran the file in place of the reference kernels; "" if it did not.
         refused_packed: The reference kernels, the truth, ran the file with plain constants and
             refused it with packed ones.
@@ -72,6 +73,7 @@ class Evidence:
     float_logits: tuple[np.ndarray, ...] | None = None
     unpacked_outputs: tuple[np.ndarray, ...] | None = None
     arena_bytes: int | None = None
+    arena_head_bytes: int | None = None
     arena_to_load_bytes: int | None = None
     stand_in: str = ""
     refused_packed: bool = False
@@ -282,6 +284,7 @@ class _Gathering:
                 continue
             found.outputs[name] = outcome.outputs
             found.arena_bytes = found.arena_bytes or outcome.arena_bytes
+            found.arena_head_bytes = found.arena_head_bytes or outcome.arena_head_bytes
             found.arena_to_load_bytes = found.arena_to_load_bytes or outcome.arena_to_load_bytes
         unpacked = outcomes.get((self._lineup.truth, "plain file"))
         found.unpacked_outputs = unpacked.outputs if unpacked is not None and unpacked.ok else None

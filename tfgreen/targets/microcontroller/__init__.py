@@ -1,0 +1,1 @@
+"""Microcontrollers with TensorFlow Lite Micro: does the file run, and does it fit?"""
