@@ -47,6 +47,7 @@ LEVELS = (
 )
 
 PUBLIC_NAMES = {
+    "Benchmark",
     "Bundle",
     "Certificate",
     "Clustering",
@@ -58,6 +59,7 @@ PUBLIC_NAMES = {
     "Pruning",
     "QuantizationAwareTraining",
     "TeacherCache",
+    "benchmark",
     "bit_sensitivity",
     "diagnose",
     "export",

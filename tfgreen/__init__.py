@@ -12,6 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfgreen.benchmarking.latency import benchmark
+    from tfgreen.benchmarking.record import Benchmark
     from tfgreen.bundle import Bundle
     from tfgreen.compression.clustering.clustering import Clustering
     from tfgreen.compression.distillation.distillation import Distillation
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         MissingPathError,
         OutputError,
         OutputExistsError,
+        RemoteHostError,
         TfgreenError,
         UnknownNameError,
         UnsafeModelError,
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Benchmark",
     "Bundle",
     "Certificate",
     "Clustering",
@@ -78,6 +82,7 @@ __all__ = [
     "OutputExistsError",
     "Pruning",
     "QuantizationAwareTraining",
+    "RemoteHostError",
     "TeacherCache",
     "TfgreenError",
     "UnknownNameError",
@@ -85,6 +90,7 @@ __all__ = [
     "UnsupportedModelError",
     "UsageError",
     "__version__",
+    "benchmark",
     "bit_sensitivity",
     "diagnose",
     "export",
@@ -103,6 +109,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Benchmark": "tfgreen.benchmarking.record",
+    "benchmark": "tfgreen.benchmarking.latency",
     "bit_sensitivity": "tfgreen.examination",
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",

@@ -14,6 +14,7 @@ with which the command line ends when the error reaches it::
     ├── InvalidProfileError (ValueError)      1   an export profile that cannot be read
     ├── ConversionError (RuntimeError)        1   the converter failed or died
     ├── KernelSetError (RuntimeError)         1   a runtime failed or died
+    ├── RemoteHostError (ConnectionError)     1   another machine cannot be used over ssh
     ├── OutputError (OSError)                 1   the result could not be written
     │   └── OutputExistsError (FileExistsError)  1   and nothing is overwritten without force
     ├── MissingDependencyError (ImportError)  1   names the pip line that installs it
@@ -87,6 +88,10 @@ class ConversionError(TfgreenError, RuntimeError):
 
 class KernelSetError(TfgreenError, RuntimeError):
     """A kernel set could not be started, died, or ran out of time."""
+
+
+class RemoteHostError(TfgreenError, ConnectionError):
+    """Another machine could not be reached over ssh, or lacks what is needed there."""
 
 
 class OutputError(TfgreenError, OSError):

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from tfgreen.cli.benchmark import benchmark
 from tfgreen.cli.demo import demo
 from tfgreen.cli.diagnose import diagnose
 from tfgreen.cli.doctor import doctor
@@ -51,7 +52,7 @@ def tfgreen_command() -> None:
     """
 
 
-for _verb in (export, verify, diagnose, repair, inspect, profiles, doctor, demo):
+for _verb in (export, verify, diagnose, repair, inspect, benchmark, profiles, doctor, demo):
     tfgreen_command.add_command(_verb)
 
 
