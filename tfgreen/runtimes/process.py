@@ -123,16 +123,16 @@ class ChildProcess:
 
     def _last_words(self) -> str:
         """How the process ended, and the last line that it printed about this task."""
-        ending = _ending(self._process.wait())
+        words = ending(self._process.wait())
         printed = self._stderr_path.read_bytes()[self._printed_bytes :]
         lines = printed.decode("utf-8", "replace").strip().splitlines()
-        return f"{ending}: {one_line(lines[-1])}" if lines else ending
+        return f"{words}: {one_line(lines[-1])}" if lines else words
 
 
-def _ending(return_code: int) -> str:
+def ending(return_code: int) -> str:
     """A return code in words.
 
-    >>> _ending(-6), _ending(3)
+    >>> ending(-6), ending(3)
     ('SIGABRT (return code -6)', 'return code 3')
     """
     if return_code >= 0:

@@ -302,14 +302,14 @@ def _subgraphs(model: TfliteModel) -> Iterator[Check]:
 
 def _file_bytes(model: TfliteModel, profile: ExportProfile) -> Check:
     size, budget = len(model.content), profile.budgets.file_bytes
-    return _within_budget("file-bytes", "The file takes", size, budget)
+    return within_budget("file-bytes", "The file takes", size, budget)
 
 
 def _arena_bytes(profile: ExportProfile, arena_bytes: int | None) -> Iterator[Check]:
     budget = profile.budgets.arena_bytes
     if arena_bytes is not None:
         text = "The tensor arena takes (on this 64-bit host)"
-        yield _within_budget("arena-bytes", text, arena_bytes, budget)
+        yield within_budget("arena-bytes", text, arena_bytes, budget)
     elif budget is not None:
         text = (
             f"The arena budget of {budget:,} bytes was not checked: it takes a run on the micro "
@@ -319,7 +319,8 @@ def _arena_bytes(profile: ExportProfile, arena_bytes: int | None) -> Iterator[Ch
         yield _check("arena-bytes", "warning", text, **facts)
 
 
-def _within_budget(name: str, text: str, size_bytes: int, budget_bytes: int | None) -> Check:
+def within_budget(name: str, text: str, size_bytes: int, budget_bytes: int | None) -> Check:
+    """The check of a size; `text` comes before the number, as "The file takes"."""
     facts = {"measured": size_bytes, "limit": budget_bytes, "unit": "bytes"}
     text = f"{text} {counted(size_bytes, 'byte')}"
     if budget_bytes is None:
