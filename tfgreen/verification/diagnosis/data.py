@@ -25,6 +25,8 @@ _USUAL_LOGIT = 8.0
 """Largest logit of a usual trained classifier; how many times off is what counts."""
 
 _DEVIATIONS = 2.0
+_MOST_LUCK = 0.25
+"""Of what can be gained over guessing: with more luck than that, nothing can be told."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Labelled:
 
     Attributes:
         float_accuracy, file_accuracy: Of the two.
-        chance: What guessing would give, with the luck that so many samples allow.
+        chance: What guessing would give, with the luck that so many samples allow; None where
+            the samples cannot tell.
     """
 
     float_accuracy: float | None = None
@@ -50,15 +53,26 @@ class Labelled:
         )
 
 
-def chance_of(labels: np.ndarray) -> float:
-    """Accuracy that always naming the most frequent class has at best, two deviations up.
+def chance_of(labels: np.ndarray, told: np.ndarray) -> float | None:
+    """Accuracy that answers told without a look at the samples have at best, two deviations up.
 
-    >>> round(chance_of(np.arange(100) % 10), 3)
+    Args:
+        labels, told: the right class and the model's, of each sample.
+
+    Returns:
+        None where the samples cannot tell: they are too few, or all of one class.
+
+    >>> round(chance_of(np.arange(100) % 10, np.arange(100) // 10), 3)
     0.16
+    >>> chance_of(np.array([3, 3, 3]), np.array([3, 3, 3])) is None
+    True
     """
-    _, counts = np.unique(labels, return_counts=True)
-    frequent = float(counts.max() / counts.sum())
-    return frequent + _DEVIATIONS * math.sqrt(frequent * (1 - frequent) / counts.sum())
+    shares = [np.mean(labels == one) * np.mean(told == one) for one in np.unique(labels)]
+    expected = float(np.sum(shares))
+    luck = _DEVIATIONS * math.sqrt(expected * (1 - expected) / max(labels.size, 1))
+    if len(shares) < 2 or luck > _MOST_LUCK * (1 - expected):
+        return None
+    return expected + luck
 
 
 def not_finite(comparison: Comparison) -> Fault | None:

@@ -36,7 +36,8 @@ from tfgreen.verification.diagnosis.record import Diagnosis, Fault, LayerRow
 from tfgreen.verification.diagnosis.running import Runner
 from tfgreen.verification.diagnosis.steps import reals_of
 from tfgreen.verification.diagnosis.suspects import suspects_among
-from tfgreen.verification.metrics import accuracy, agreement, is_classification
+from tfgreen.verification.fidelity import paired_outputs
+from tfgreen.verification.metrics import accuracy, agreement, classes, is_classification
 
 _LABELLED_SAMPLES = 256
 _RANGE_CAUSES = frozenset({"range-too-wide", "range-too-narrow"})
@@ -98,16 +99,14 @@ def _faults(
     labels: np.ndarray | None,
 ) -> list[Fault]:
     layers = _layer_faults(comparison, measurement)
-    faults: list[Fault] = []
-    data = data_fault(comparison, case.calibration, labels) if layers else None
+    faults = list(normalization_faults(comparison, case.normalizations))
+    accused = layers or faults or labelled.is_chance
+    data = data_fault(comparison, case.calibration, labels) if accused else None
     if data is not None:
-        faults.append(data)
+        faults = [data]  # of other samples, statistics tell nothing
         layers = [fault for fault in layers if fault.cause not in _RANGE_CAUSES]
-    rescaled = data is not None and data.cause == "input-scaling"
-    if not rescaled:
-        faults += normalization_faults(comparison, case.normalizations)
-    if labelled.is_chance and not rescaled and not faults:
-        faults.insert(0, at_chance(labelled))
+    if labelled.is_chance and not faults:
+        faults = [at_chance(labelled)]
     kernels = kernel_faults(comparison, case.kernel_sets)
     return _in_order([*faults, *layers, *graph_faults(comparison.model), *kernels])
 
@@ -184,7 +183,7 @@ def _agreement(comparison: Comparison) -> float | None:
 
 
 def _labelled(case: Case, comparison: Comparison) -> tuple[Labelled, np.ndarray | None]:
-    """Accuracies of a single classifying output, and the labels of the comparison's samples."""
+    """Accuracies of the first classifying output, and the labels of the comparison's samples."""
     labels = case.samples.labels_for(comparison.model.output_names)
     model = comparison.model
     for position, name in enumerate(model.output_names):
@@ -192,23 +191,27 @@ def _labelled(case: Case, comparison: Comparison) -> tuple[Labelled, np.ndarray 
             continue
         chosen = whole_batches(case.samples.spread(_LABELLED_SAMPLES), model)
         truth = chosen.labels_for(model.output_names)[name]
-        classes = truth.argmax(axis=-1) if truth.ndim > 1 and truth.shape[-1] > 1 else truth
-        there = comparison.float_model.outputs.index(comparison.twins[model.outputs[position]])
-        sides = (
-            (case.float_content, comparison.float_model, there),
-            (case.content, model, position),
-        )
-        given = [_accuracy(content, file, place, chosen, truth) for content, file, place in sides]
+        there = paired_outputs(model, comparison.float_model)[position]
+        true = _scores(case.float_content, comparison.float_model, there, chosen)
+        given = _scores(case.content, model, position, chosen)
+        told = classes(true)
+        chance = chance_of(_class_numbers(truth, told.shape), told)
         own = comparison.samples.labels_for(model.output_names)[name]
-        picked = own.argmax(axis=-1) if own.ndim > 1 and own.shape[-1] > 1 else own
-        return Labelled(given[0], given[1], chance_of(classes)), picked.reshape(-1)
+        picked = _class_numbers(own, (len(own), *told.shape[1:]))
+        found = Labelled(accuracy(true, truth), accuracy(given, truth), chance)
+        return found, picked.reshape(-1)
     return Labelled(), None
 
 
-def _accuracy(
-    content: bytes, file: TfliteModel, position: int, samples: Samples, labels: np.ndarray
-) -> float:
+def _class_numbers(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Labels in the shape of the classes told, whether they are numbers or one-hot."""
+    if labels.size != math.prod(shape):
+        labels = labels.argmax(axis=-1)
+    return labels.reshape(shape)
+
+
+def _scores(content: bytes, file: TfliteModel, position: int, samples: Samples) -> np.ndarray:
+    """(samples, ..., class count)."""
     values = Runner(content, "the model").output(quantize_inputs(file, samples), position)
     tensor = file.tensors[file.outputs[position]]
-    scores = reals_of(values, tensor).reshape(len(labels), *tensor.shape[1:])
-    return accuracy(scores, labels)
+    return reals_of(values, tensor).reshape(len(samples), *tensor.shape[1:])

@@ -21,8 +21,8 @@ _SHARES = (0.15, 0.03)
 _CROWDED_DB, _CROWDED_SHARE, _CROWDED_SQNR_DB = 12.0, 0.05, 32.0
 # What an op adds whose result is float (its weights are not), and one stored without error.
 _FLOAT_DB, _EXACT_DB = 38.0, 60.0
-# Below this part of the signal (40 dB) nobody sees the final error.
-_NEGLIGIBLE_NOISE = 10**-4.0
+# Below this part of the signal (32 dB) nobody sees the final error: sound files have as much.
+_NEGLIGIBLE_NOISE = 10**-3.2
 
 
 @dataclass(frozen=True)
