@@ -16,7 +16,7 @@ from tfgreen.flatbuffer.edits import (
 )
 from tfgreen.flatbuffer.facts import Op, Quantization, Tensor
 from tfgreen.flatbuffer.model import TfliteModel
-from tfgreen.flatbuffer.queries import logits, multiply_accumulates
+from tfgreen.flatbuffer.queries import logits, multiply_accumulates, op_names_used
 from tfgreen.flatbuffer.schema import dtype_names, op_names
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "logits",
     "multiply_accumulates",
     "op_names",
+    "op_names_used",
     "with_constants",
     "with_outputs",
     "with_ranges",

@@ -6,6 +6,7 @@ import math
 
 from tfgreen.flatbuffer.facts import Op
 from tfgreen.flatbuffer.model import TfliteModel
+from tfgreen.flatbuffer.reading import op_name
 
 _SQUASHING = frozenset({"SOFTMAX", "LOGISTIC", "LOG_SOFTMAX"})
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE"})
@@ -68,3 +69,10 @@ def multiply_accumulates(model: TfliteModel, op: Op) -> int:
     if op.name == "BATCH_MATMUL":
         return output_count * shape(0)[-2 if op.options and op.options.adjX else -1]
     return 0
+
+
+def op_names_used(model: TfliteModel) -> tuple[str, ...]:
+    """Names of the ops of every subgraph, bodies of loops and branches included; sorted, once."""
+    codes = model.root.operatorCodes or ()
+    used = {op.opcodeIndex for graph in model.root.subgraphs for op in graph.operators or ()}
+    return tuple(sorted({op_name(codes[index]) for index in used if 0 <= index < len(codes)}))

@@ -204,7 +204,7 @@ class Reader:
         self.indices(raw.intermediates, where, absent=True)
         return Op(
             index=index,
-            name=_op_name(code),
+            name=op_name(code),
             version=int(code.version),
             inputs=self.indices(raw.inputs, where, absent=True),
             outputs=self.indices(raw.outputs, where),
@@ -212,7 +212,8 @@ class Reader:
         )
 
 
-def _op_name(code: Any) -> str:
+def op_name(code: Any) -> str:
+    """What `Op.name` calls the op of a schema `OperatorCodeT`."""
     number = max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
     name = op_names().get(number)
     if name is None:
