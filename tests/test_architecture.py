@@ -36,6 +36,7 @@ LEVELS = (
     {"tflite", "encodings"},
     {"verification"},
     {"targets", "benchmarking"},
+    {"generative"},
     {"inspection", "given_samples"},
     {"reporting"},
     {"bundle"},
@@ -214,7 +215,12 @@ def test_nothing_but_the_worker_side_loads_tensorflow() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
 
 
-HEAVY_ROOMS = ("tfgreen.models.", "tfgreen.tflite.", "tfgreen.tfmot.")
+HEAVY_ROOMS = (
+    "tfgreen.models.",
+    "tfgreen.tflite.",
+    "tfgreen.tfmot.",
+    "tfgreen.generative.network.",
+)
 HEAVY = frozenset({"tensorflow", "keras", "tf_keras", "tensorflow_model_optimization"})
 
 

@@ -92,7 +92,7 @@ def describe(
     model: Path | str, options: ConversionOptions | None = None
 ) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
     """Inputs and output names of a model whose file does not tell them without TensorFlow."""
-    with _exchange_folder() as folder:
+    with exchange_folder() as folder:
         facts = _work(folder, "describe", model, load_profile(), None, options, None)
     return _specs(facts), tuple(facts["outputs"])
 
@@ -111,7 +111,7 @@ def treat(
     samples: arrays of shape (n, *input shape) by input name. Raises ConversionError when no
     engine can quantize what came out.
     """
-    with _exchange_folder() as folder:
+    with exchange_folder() as folder:
         try:
             (folder / worker.GIVEN_FLOAT).write_bytes(float_content)
             (folder / worker.GIVEN).write_bytes(content)
@@ -137,7 +137,7 @@ def _run(
     options: ConversionOptions | None,
     on_progress: OnProgress | None,
 ) -> Conversion:
-    with _exchange_folder() as folder:
+    with exchange_folder() as folder:
         facts = _work(folder, job, model, profile, calibration, options, on_progress)
         float_content = (folder / worker.FLOAT).read_bytes()
         made = folder / (worker.MODEL if job == "convert" else worker.FLOAT)
@@ -182,8 +182,23 @@ def _work(
             np.savez(folder / worker.CALIBRATION, *calibration.values())
     except OSError as error:
         raise _no_files(error) from error
-    child = Child(_WORKER, folder, worker.PROGRESS)
-    code = child.run(options.timeout_seconds, on_progress)
+    return run_worker(_WORKER, folder, request, options.timeout_seconds, on_progress)
+
+
+def run_worker(
+    module: str,
+    folder: Path,
+    request: Mapping[str, Any],
+    timeout_seconds: float,
+    on_progress: OnProgress | None,
+) -> dict[str, Any]:
+    """The facts that a worker module told, given a folder in which its request lies.
+
+    module: one whose `__main__` calls `tfgreen.tflite.worker.main`. Raises the worker's own error,
+    or ConversionError when its process died or ran out of time.
+    """
+    child = Child(module, folder, worker.PROGRESS)
+    code = child.run(timeout_seconds, on_progress)
     facts = folder / worker.FACTS
     if code == 0 and facts.exists():
         result: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
@@ -192,7 +207,8 @@ def _work(
 
 
 @contextmanager
-def _exchange_folder() -> Iterator[Path]:
+def exchange_folder() -> Iterator[Path]:
+    """A temporary folder for the files that go to a child process and come back."""
     try:
         temporary = tempfile.TemporaryDirectory(prefix="tfgreen-", ignore_cleanup_errors=True)
     except OSError as error:

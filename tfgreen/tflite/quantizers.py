@@ -149,9 +149,10 @@ class AiEdgeQuantizer:
         }
         rules = self._rules(self._scheme)
         extra = [] if wide is None else self._rules_for(*wide)
-        content = self._run([*rules, *extra], extremes)
+        content = quantized_by(self._float_content, [*rules, *extra], extremes)
         if self._scheme == "weights-int4" and (left := _ops_with_float_weights(content)):
-            content = self._run([*rules, *_eight_bits_for(left), *extra], extremes)
+            rules = [*rules, *_eight_bits_for(left), *extra]
+            content = quantized_by(self._float_content, rules, extremes)
         return content
 
     def _rules(self, scheme: Scheme) -> list[dict[str, Any]]:
@@ -164,18 +165,26 @@ class AiEdgeQuantizer:
     def _rules_for(self, scheme: Scheme, patterns: Sequence[str]) -> list[dict[str, Any]]:
         return [{**rule, "regex": p} for p in patterns for rule in self._rules(scheme)]
 
-    def _run(self, rules: list[dict[str, Any]], extremes: dict[str, Any]) -> bytes:
-        from ai_edge_quantizer import quantizer
-
-        with _quietly():
-            engine = quantizer.Quantizer(self._float_content, rules)
-            result = engine.quantize(extremes or None, enable_progress_report=False)
-        if result.quantized_model is None:
-            raise ConversionError("AI Edge Quantizer gave no file for this model.")
-        return without_idle_conversions(inline_external_buffers(bytes(result.quantized_model)))
-
     def _filled(self, name: str, value: float) -> np.ndarray:
         return np.full((1,) * self._ranks[name], value, np.float32)
+
+
+def quantized_by(
+    float_content: bytes, rules: list[dict[str, Any]], extremes: dict[str, Any] | None = None
+) -> bytes:
+    """The file that AI Edge Quantizer makes of a float file by rules of its own form.
+
+    extremes: "min" and "max" by tensor name, for rules that quantize activations. All constants
+    of the result lie inside the flatbuffer. Raises ConversionError when there is no result.
+    """
+    from ai_edge_quantizer import quantizer
+
+    with _quietly():
+        engine = quantizer.Quantizer(float_content, rules)
+        result = engine.quantize(extremes or None, enable_progress_report=False)
+    if result.quantized_model is None:
+        raise ConversionError("AI Edge Quantizer gave no file for this model.")
+    return without_idle_conversions(inline_external_buffers(bytes(result.quantized_model)))
 
 
 def _recipe(scheme: Scheme) -> list[dict[str, Any]]:
@@ -185,14 +194,15 @@ def _recipe(scheme: Scheme) -> list[dict[str, Any]]:
         "int8": recipe.static_wi8_ai8,
         "int16x8": recipe.static_wi8_ai16,
         "dynamic-int8": recipe.dynamic_wi8_afp32,
-        "float16": _float16_recipe,
+        "float16": float16_recipe,
         "weights-int4": recipe.dynamic_wi4_afp32,
     }
     rules: list[dict[str, Any]] = recipes[scheme]()
     return rules
 
 
-def _float16_recipe() -> list[dict[str, Any]]:
+def float16_recipe() -> list[dict[str, Any]]:
+    """AI Edge Quantizer's rules for float16 weights."""
     return [
         {
             "regex": ".*",

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from traceback import format_exc
@@ -33,7 +33,7 @@ _FLOAT_TOLERANCE = 1e-4
 _ROUNDING_TOLERANCE = 0.25
 
 
-class _Clock:
+class Clock:
     """Seconds by step, and a line of progress for each."""
 
     def __init__(self, folder: Path) -> None:
@@ -58,8 +58,14 @@ class _Clock:
             stream.write(json.dumps({"step": step, "done": done, "of": of}) + "\n")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the folder's request says; 0 when done, 1 with `error.json` when not."""
+Work = Callable[[Path, dict[str, Any]], dict[str, Any]]
+
+
+def main(arguments: Sequence[str] | None = None, work: Work | None = None) -> int:
+    """Do what the folder's request says; 0 when done, 1 with `error.json` when not.
+
+    work: takes the folder and the request, and returns the facts; by default, a conversion.
+    """
     from tfgreen.errors import TfgreenError
 
     folder = Path((arguments or sys.argv[1:])[0])
@@ -67,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
     _limit_memory(request["memory_limit_bytes"])
     try:
-        facts = _convert(folder, request)
+        facts = (work or _convert)(folder, request)
     except TfgreenError as error:
         return _fail(folder, type(error).__name__, str(error))
     except MemoryError:
@@ -128,7 +134,7 @@ def _unforeseen(request: dict[str, Any], error: Exception) -> str:
 def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     from tfgreen.errors import ConversionError
 
-    clock = _Clock(folder)
+    clock = Clock(folder)
     if request["job"] == "treat":
         return _treat(folder, request, clock)
     clock.note("loading TensorFlow and the model")
@@ -159,7 +165,7 @@ def _convert(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _treat(folder: Path, request: dict[str, Any], clock: _Clock) -> dict[str, Any]:
+def _treat(folder: Path, request: dict[str, Any], clock: Clock) -> dict[str, Any]:
     """A treatment of two files that are there already; no model is loaded."""
     from tfgreen.profile import ExportProfile
     from tfgreen.tflite.treating import treat
@@ -287,7 +293,7 @@ def _quantize(
     start: _Start,
     samples: dict[str, Any] | None,
     request: dict[str, Any],
-    clock: _Clock,
+    clock: Clock,
 ) -> dict[str, Any]:
     from tfgreen.data import Samples
     from tfgreen.flatbuffer import TfliteModel

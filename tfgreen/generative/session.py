@@ -1,0 +1,171 @@
+"""One sequence in progress on an exported decoder: LiteRT, the cache, and how far it is filled.
+
+LiteRT runs in this process: a stream of tokens has no use for a process in between. What judges
+files that nobody trusts yet (`certification`) puts sessions into children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfgreen.errors import InvalidDataError, InvalidModelError, KernelSetError
+from tfgreen.generative.layout import (
+    CACHE,
+    DECODE,
+    LOGITS,
+    POSITIONS,
+    PREFILL,
+    SCORE,
+    TOKENS,
+)
+
+_RESOLVERS = {
+    "reference": "BUILTIN_REF",
+    "optimized": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "xnnpack": "BUILTIN",
+}
+KERNEL_SETS = tuple(_RESOLVERS)
+
+
+class Session:
+    """A loaded decoder with one sequence.
+
+    Attributes:
+        context: Tokens that the cache holds.
+        vocabulary: Scores of each step.
+        position: Tokens written so far.
+        keeps_state: The cache lives in the file's own variables.
+
+    Raises:
+        InvalidModelError: the file has no `decode` signature, so it is no decoder.
+        KernelSetError: the kernel set cannot run it.
+    """
+
+    def __init__(self, content: bytes, *, kernel_set: str = "xnnpack", threads: int = 1) -> None:
+        from ai_edge_litert import interpreter as litert
+
+        try:
+            self._interpreter: Any = litert.Interpreter(
+                model_content=content,
+                num_threads=threads,
+                experimental_op_resolver_type=litert.OpResolverType[_RESOLVERS[kernel_set]],
+            )
+            signatures = self._interpreter.get_signature_list()
+            _refuse_others(signatures)
+            self._runners: dict[str, Any] = {}
+            self._decode = self._runner(DECODE)
+        except (ValueError, RuntimeError) as error:
+            if isinstance(error, InvalidModelError):
+                raise
+            raise KernelSetError(f"The {kernel_set} kernels cannot run it: {error}") from error
+        inputs = self._decode.get_input_details()
+        self._caches = {
+            name: np.zeros(detail["shape"], detail["dtype"])
+            for name, detail in inputs.items()
+            if name.startswith(CACHE)
+        }
+        self.keeps_state = not self._caches
+        self.vocabulary = int(self._decode.get_output_details()[LOGITS]["shape"][-1])
+        score = self._runner(SCORE).get_input_details()
+        self.context = int(score[TOKENS]["shape"][-1])
+        self._prefills = sorted(
+            int(name.removeprefix(PREFILL)) for name in signatures if name.startswith(PREFILL)
+        )
+        self.position = 0
+
+    def reset(self) -> None:
+        """Begin another sequence. What is in the cache is masked until it is written over."""
+        self.position = 0
+
+    def prefill(self, tokens: Sequence[int]) -> None:
+        """Write tokens into the cache, in as few calls as the file's signatures allow.
+
+        Raises InvalidDataError for a token out of range and for more than the cache holds.
+        """
+        self._refuse(tokens)
+        left = list(tokens)
+        while left:
+            length = self._call_length(len(left))
+            now, left = left[:length], left[length:]
+            if length == 1:
+                self._call(DECODE, now, 1)
+            else:
+                self._call(f"{PREFILL}{length}", now, length)
+
+    def decode(self, token: int) -> np.ndarray:
+        """Write one token; the scores of the next, float32 (vocabulary,).
+
+        Raises InvalidDataError as `prefill` does.
+        """
+        self._refuse([token])
+        return self._call(DECODE, [token], 1)[LOGITS][0, 0]  # type: ignore[no-any-return]
+
+    def score(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Scores after each of at most `context` tokens, float32 (n, vocabulary), uncached.
+
+        The sequence in progress does not notice.
+        """
+        window = np.zeros((1, self.context), np.int32)
+        window[0, : len(tokens)] = tokens
+        places = np.arange(self.context, dtype=np.int32)
+        given = {TOKENS: window, POSITIONS: places}
+        return self._runner(SCORE)(**given)[LOGITS][0, : len(tokens)]  # type: ignore[no-any-return]
+
+    def _call_length(self, wanted: int) -> int:
+        """The longest signature that is filled; else the shortest that has room; else decode."""
+        filled = [length for length in self._prefills if length <= wanted]
+        if filled and 2 * filled[-1] > wanted:
+            return filled[-1]
+        roomy = [length for length in self._prefills if length >= wanted]
+        if wanted > 1 and roomy and self.position + roomy[0] <= self.context:
+            return roomy[0]
+        return filled[-1] if filled else 1
+
+    def _call(self, signature: str, tokens: Sequence[int], length: int) -> dict[str, np.ndarray]:
+        padded = np.zeros((1, length), np.int32)
+        padded[0, : len(tokens)] = tokens
+        places = np.arange(self.position, self.position + length, dtype=np.int32)
+        told: dict[str, np.ndarray] = self._runner(signature)(
+            **{TOKENS: padded, POSITIONS: places}, **self._caches
+        )
+        self._caches = {name: told[name] for name in self._caches}
+        self.position += len(tokens)
+        return told
+
+    def _runner(self, signature: str) -> Any:
+        if signature not in self._runners:
+            self._runners[signature] = self._interpreter.get_signature_runner(signature)
+        return self._runners[signature]
+
+    def _refuse(self, tokens: Sequence[int]) -> None:
+        refuse_tokens(tokens, self.vocabulary)
+        if self.position + len(tokens) > self.context:
+            raise InvalidDataError(
+                f"The sequence would have {self.position + len(tokens):,} tokens and the cache "
+                f"holds {self.context:,}. Give a shorter prompt, ask for fewer tokens, or export "
+                "with a longer context."
+            )
+
+
+def refuse_tokens(tokens: Sequence[int] | np.ndarray, vocabulary: int) -> None:
+    """Raise InvalidDataError for a token that no row of the model's table belongs to."""
+    array = np.asarray(tokens)
+    if array.size and (array.min() < 0 or array.max() >= vocabulary):
+        worst = int(array.min() if array.min() < 0 else array.max())
+        raise InvalidDataError(
+            f"Token {worst} is out of range: the model knows tokens 0 to {vocabulary - 1}. Use "
+            "the tokenizer that it was trained with."
+        )
+
+
+def _refuse_others(signatures: Any) -> None:
+    if DECODE in signatures and SCORE in signatures:
+        return
+    raise InvalidModelError(
+        f"The file has the signatures {sorted(signatures)} and no decode step, so it generates "
+        "nothing: it is an encoder, a classifier or an export without a cache. Export a decoder "
+        "with tfgreen.export_decoder."
+    )
