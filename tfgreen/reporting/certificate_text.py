@@ -66,8 +66,9 @@ def _origin(certificate: Certificate) -> Iterator[tuple[str, object]]:
     yield "profile", certificate.profile
     yield "file", f"{certificate.file_bytes:,} bytes, sha256 {certificate.model_sha256}"
     if certificate.arena_bytes is not None:
-        to_load = certificate.arena_to_load_bytes
-        more = "" if to_load is None else f", {to_load:,} to load"
+        head, to_load = certificate.arena_head_bytes, certificate.arena_to_load_bytes
+        tail = "" if head is None else f" ({certificate.arena_bytes - head:,} of them the tail)"
+        more = tail if to_load is None else f"{tail}, {to_load:,} to load"
         yield "tensor arena", f"{certificate.arena_bytes:,} bytes{more}"
 
 

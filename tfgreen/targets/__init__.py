@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tfgreen.golden import Golden
 from tfgreen.profile import ExportProfile
+from tfgreen.targets.microcontroller import microcontroller_report
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification import Certificate
 
@@ -37,4 +38,6 @@ def examine(
     Returns:
         The report; `report.on(certificate)` is the certificate with all of it.
     """
+    if profile.kernel_sets.truth == "micro":
+        return microcontroller_report(content, profile, certificate, with_files=with_files)
     return TargetReport()

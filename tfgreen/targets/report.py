@@ -44,7 +44,7 @@ class TargetReport:
         structure, *others = certificate.gates
         replaced = {(check.name, check.op) for check in self.checks}
         kept = (check for check in structure.checks if (check.name, check.op) not in replaced)
-        gates = (GateResult.of("structure", (*kept, *self.checks)), *others)
+        gates = (GateResult.of("structure", (*self.checks, *kept)), *others)
         return certificate.model_copy(
             update={
                 "gates": gates,

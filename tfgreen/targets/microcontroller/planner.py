@@ -9,7 +9,7 @@ here, give the same head to the byte; tests hold them against TFLM's own print.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfgreen.flatbuffer import TfliteModel
@@ -73,23 +73,30 @@ class Plan:
         return sum(buffer.size_bytes for buffer in self.alive_at(step))
 
 
-def plan_arena(model: TfliteModel) -> Plan | None:
+def plan_arena(model: TfliteModel, shrunk: Mapping[int, int] | None = None) -> Plan | None:
     """The plan of a file's activations; None where other subgraphs are run, which share the arena.
 
     Args:
         model: The file; only its first subgraph is planned.
+        shrunk: Tensor index → how many times smaller it is taken to be: what if?
+
+    >>> from tests.tiny_models import int8_classifier
+    >>> plan_arena(TfliteModel.from_bytes(int8_classifier())).head_bytes
+    32
     """
     if any(op.name in _CONTROL_FLOW for op in model.ops):
         return None
-    return Plan(_placed([*_tensor_buffers(model), *_scratch_buffers(model)]))
+    tensors = _tensor_buffers(model, shrunk or {})
+    return Plan(_placed([*tensors, *_scratch_buffers(model)]))
 
 
-def _tensor_buffers(model: TfliteModel) -> Iterator[Buffer]:
+def _tensor_buffers(model: TfliteModel, shrunk: Mapping[int, int]) -> Iterator[Buffer]:
     first, last = _lifetimes(model)
     for tensor in model.tensors:
         size = stored_size_bytes(_widened(tensor.dtype), tensor.value_count)
         if tensor.is_constant or tensor.is_variable or not size:
             continue
+        size = -(-size // shrunk.get(tensor.index, 1))
         yield Buffer(tensor.index, _aligned(size), first[tensor.index], last[tensor.index])
 
 
