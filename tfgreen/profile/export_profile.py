@@ -59,6 +59,7 @@ class ExportProfile(Section):
         may make some wide, and the profile of its bundle then says "allowed"; "allowed".
     ops: names of the builtin ops allowed; None allows every builtin.
     vela: for which NPU the file is compiled with Arm's Vela; None: it is not.
+    edgetpu_rules: whether the published rules of the Coral Edge TPU's compiler are checked.
     encodings: how weights may be stored beside plainly: `sparse` where the runtime has DENSIFY
         (LiteRT), `lut` and `decode` where it has DECODE (TensorFlow Lite Micro). None by default.
     notes: what cannot be checked on this machine, told with every certificate.
@@ -77,6 +78,7 @@ class ExportProfile(Section):
     ops: Annotated[tuple[OpName, ...], Field(strict=False)] | None = None
     encodings: Annotated[tuple[Encoding, ...], Field(strict=False)] = ()
     vela: VelaSettings | None = None
+    edgetpu_rules: bool = False
     kernel_sets: KernelSets
     budgets: Budgets = Budgets()
     limits: Limits = Limits()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from tfgreen.golden import Golden
 from tfgreen.profile import ExportProfile
+from tfgreen.targets.coral import check_edgetpu, coral_report
+from tfgreen.targets.ethos_u import compile_for_npu, npu_report
 from tfgreen.targets.microcontroller import microcontroller_report
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification import Certificate
@@ -40,4 +42,9 @@ def examine(
     """
     if profile.kernel_sets.truth == "micro":
         return microcontroller_report(content, profile, certificate, with_files=with_files)
-    return TargetReport()
+    report = TargetReport()
+    if profile.vela is not None:
+        report += npu_report(compile_for_npu(content, profile), profile)
+    if profile.edgetpu_rules:
+        report += coral_report(check_edgetpu(content))
+    return report
