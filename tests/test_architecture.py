@@ -31,7 +31,7 @@ LEVELS = (
         "user_code",
         "writing",
     },
-    {"models", "data", "reference", "manifest", "preprocess", "doctor"},
+    {"models", "data", "reference", "footprint", "manifest", "preprocess", "doctor"},
     {"runtimes", "compression"},
     {"tflite", "encodings"},
     {"verification"},

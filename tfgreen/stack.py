@@ -26,6 +26,7 @@ REQUIRED = (
 OPTIONAL = {
     "tflite-micro": "mcu",
     "ethos-u-vela": "mcu",
+    "codecarbon": "energy",
     "pillow": "images",
     "matplotlib": "report",
 }

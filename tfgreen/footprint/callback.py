@@ -1,0 +1,109 @@
+"""The meter as a Keras callback, for Keras 3 and tf_keras alike, without importing either.
+
+Both libraries take any object that has the hooks of a callback. This one has them all and does
+nothing in those that come with every batch, and says so, so that neither calls them for its sake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tfgreen.footprint.meter import Meter
+
+if TYPE_CHECKING:
+    from tfgreen.footprint.entry import Purpose
+    from tfgreen.footprint.ledger import Ledger
+    from tfgreen.footprint.stretch import Stretch
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """A hook that is not needed."""
+
+
+_nothing._is_default = True  # type: ignore[attr-defined]  # Keras 3's mark of a hook not overridden
+
+
+class _Hooks:
+    """What both flavours of Keras ask a callback for."""
+
+    async_safe = True
+    _supports_tf_logs = True
+    model: Any = None
+    params: Any = None
+
+    def set_model(self, model: Any) -> None:
+        """The model in training."""
+        self.model = model
+
+    def set_params(self, params: Any) -> None:
+        """Epochs and steps."""
+        self.params = params
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return False
+
+    _implements_test_batch_hooks = _implements_train_batch_hooks
+    _implements_predict_batch_hooks = _implements_train_batch_hooks
+
+    on_epoch_begin: Any = staticmethod(_nothing)
+    on_epoch_end: Any = staticmethod(_nothing)
+    on_batch_begin = on_batch_end = staticmethod(_nothing)
+    on_train_batch_begin = on_train_batch_end = staticmethod(_nothing)
+    on_test_batch_begin = on_test_batch_end = staticmethod(_nothing)
+    on_predict_batch_begin = on_predict_batch_end = staticmethod(_nothing)
+    on_test_begin = on_test_end = staticmethod(_nothing)
+    on_predict_begin = on_predict_end = staticmethod(_nothing)
+
+
+class MeterCallback(_Hooks):
+    """Measures each `fit`; `readings` holds one reading for each, in their order.
+
+        watch = MeterCallback()
+        model.fit(x, y, callbacks=[watch])
+        print(watch.readings[-1])
+
+    Args are those of `Meter`. A fit that raises has no reading.
+    """
+
+    def __init__(self, **meter: Any) -> None:
+        self._meter = Meter(**meter)
+        self.readings: list[Any] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start, anew where an earlier fit raised."""
+        if self._meter.is_running:
+            self._meter.stop()
+        self._meter.start()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Stop, and keep the reading."""
+        self.readings.append(self._meter.stop())
+
+
+class StageCallback(_Hooks):
+    """Enters each `fit` into a ledger; made by `Ledger.callback`.
+
+    The entry is brought up to date after every epoch. Of a fit that raises or is killed it holds
+    the epochs that were ended.
+    """
+
+    def __init__(self, ledger: Ledger, stage: str, purpose: Purpose | None) -> None:
+        self._ledger, self._stage, self._purpose = ledger, stage, purpose
+        self._stretch: Stretch | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Open a stretch."""
+        if self._stretch is not None:  # the fit before raised
+            self._stretch.meter.stop()
+        self._stretch = self._ledger.begin(self._stage, purpose=self._purpose, meter=Meter())
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Enter what was spent so far."""
+        if self._stretch is not None:
+            self._stretch.look()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Close the stretch."""
+        if self._stretch is not None:
+            self._stretch.end()
+            self._stretch = None

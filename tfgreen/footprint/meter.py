@@ -1,0 +1,246 @@
+"""`Meter`: the energy of a stretch of this process, and how it is known."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from tfgreen.errors import UnknownNameError, UsageError
+from tfgreen.footprint import estimate
+from tfgreen.footprint.amounts import Amount
+from tfgreen.footprint.counters import Counter
+from tfgreen.footprint.cpu_time import PROC, MachineTime, machine_time, own_cpu_seconds
+from tfgreen.footprint.powercap import POWERCAP
+from tfgreen.footprint.reading import Part, Reading
+from tfgreen.footprint.sources import Found, Source, find_sources
+
+Scope = Literal["process", "machine"]
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """All that is read at one time."""
+
+    seconds: float
+    cpu_seconds: float
+    machine: MachineTime
+    joules: tuple[float, ...]
+
+
+class Meter:
+    """Measures what runs between `start` and `stop`, or inside `with`.
+
+    Sources, in this order: RAPL (Linux), NVML for GPUs, codecarbon's meters (macOS, Windows,
+    Raspberry Pi 5), else the model: processor seconds times a range of watts a thread. The
+    reading names the one that was used. Nothing touches the network.
+
+    A processor's counter counts for everybody. Of its energy this process, with its children, is
+    attributed its share of all processor seconds that were worked; the lower bound is its share
+    of those that could have been worked, the upper bound all of the energy.
+
+    Args:
+        source: "auto" by default, or the only one to use: "rapl", "nvml", "codecarbon", "model".
+        watts: for the model: a name of the table ("unknown", "server", "raspberry-pi-4"), one
+            number, or (low, typical, high) of one busy thread.
+        scope: "process", or "machine" for all of what the counters tell.
+        powercap, proc: where the system shows its counters.
+
+    Raises:
+        UnknownNameError, UsageError: an argument that there is not.
+        MissingDependencyError: the source that was asked for cannot be used here.
+
+    >>> with Meter(source="model", watts=(1, 2, 4)) as meter:
+    ...     total = sum(range(1000))
+    >>> meter.reading.method, meter.reading.source
+    ('modelled', 'model')
+    """
+
+    def __init__(
+        self,
+        source: Source = "auto",
+        *,
+        watts: str | float | Sequence[float] | estimate.Watts = estimate.DEFAULT_WATTS,
+        scope: Scope = "process",
+        powercap: str | Path = POWERCAP,
+        proc: str | Path = PROC,
+    ) -> None:
+        if scope not in ("process", "machine"):
+            raise UnknownNameError("scope of a meter", scope, ("process", "machine"))
+        self._source, self._scope, self._watts = source, scope, estimate.watts_of(watts)
+        self._powercap, self._proc = Path(powercap), Path(proc)
+        self._found: Found | None = None
+        self._begin: _Moment | None = None
+        self._reading: Reading | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """What was measured; while it runs, what was measured so far.
+
+        Raises UsageError before the start.
+        """
+        if self._begin is not None:
+            return self._read()
+        if self._reading is None:
+            raise UsageError("This meter was not started yet: use `with meter:` or meter.start().")
+        return self._reading
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._begin is not None
+
+    def start(self, every: Callable[[], None] | None = None, seconds: float = 10.0) -> Meter:
+        """Begin a new reading.
+
+        every: called each so many seconds from another thread, while it runs.
+
+        Raises UsageError while it runs.
+        """
+        if self._begin is not None:
+            raise UsageError("This meter runs already. Stop it first, or use another one.")
+        self._found = find_sources(self._source, self._powercap)
+        self._begin = self._moment()
+        gaps = [one.longest_gap_seconds for one in self._found.counters]
+        gap = min(
+            [one for one in gaps if one is not None] + ([seconds] if every else []), default=0
+        )
+        if gap:
+            self._ended.clear()
+            self._watcher = threading.Thread(target=self._watch, args=(gap, every), daemon=True)
+            self._watcher.start()
+        return self
+
+    def stop(self) -> Reading:
+        """End the reading and return it. Raises UsageError where it does not run."""
+        if self._begin is None or self._found is None:
+            raise UsageError("This meter does not run. Start it before you stop it.")
+        if self._watcher is not None:
+            self._ended.set()
+            self._watcher.join()
+            self._watcher = None
+        self._reading = self._read()
+        self._begin = None
+        for counter in self._found.counters:
+            counter.close()
+        return self._reading
+
+    def __enter__(self) -> Meter:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _watch(self, gap_seconds: float, every: Callable[[], None] | None) -> None:
+        """Ask the counters before they wrap around twice."""
+        while not self._ended.wait(gap_seconds):
+            # What cannot be read now is read at the end, and tells then.
+            with self._lock, contextlib.suppress(OSError, ValueError):
+                for counter in self._counters:
+                    counter.joules()
+            if every is not None:
+                every()
+
+    @property
+    def _counters(self) -> tuple[Counter, ...]:
+        return self._found.counters if self._found else ()
+
+    def _moment(self) -> _Moment:
+        with self._lock:
+            joules = tuple(counter.joules() for counter in self._counters)
+        return _Moment(time.perf_counter(), own_cpu_seconds(), machine_time(self._proc), joules)
+
+    def _read(self) -> Reading:
+        begin, end = self._begin, self._moment()
+        if begin is None or self._found is None:
+            raise UsageError("This meter does not run.")
+        share = share_of(begin.cpu_seconds, end.cpu_seconds, begin.machine, end.machine)
+        own = max(0.0, end.cpu_seconds - begin.cpu_seconds)
+        steps = [after - before for before, after in zip(begin.joules, end.joules, strict=True)]
+        parts = [
+            _measured(counter, joules, share, self._scope)
+            for counter, joules in zip(self._found.counters, steps, strict=True)
+        ]
+        leaves_out = [what for one in self._found.counters for what in one.leaves_out]
+        if not self._found.measures_processor and self._source != "nvml":
+            parts.append(_modelled(own, self._watts))
+            leaves_out += estimate.LEAVES_OUT
+        return Reading(
+            parts=tuple(parts),
+            cpu_seconds=own,
+            wall_seconds=end.seconds - begin.seconds,
+            leaves_out=tuple(dict.fromkeys(leaves_out)),
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the machine's processors was ours; `typical` is None where nobody tells."""
+
+    low: float
+    typical: float | None
+
+
+def share_of(cpu_before: float, cpu_after: float, before: MachineTime, after: MachineTime) -> Share:
+    """Our processor seconds over those that could have been worked, and that were.
+
+    >>> idle, later = MachineTime(100.0, 0.0), MachineTime(104.0, 8.0)
+    >>> share_of(1.0, 3.0, idle, later)
+    Share(low=0.25, typical=0.5)
+    """
+    own = max(0.0, cpu_after - cpu_before)
+    capacity = after.capacity_seconds - before.capacity_seconds
+    low = min(1.0, own / capacity) if capacity > 0 else 0.0
+    if before.busy_seconds is None or after.busy_seconds is None:
+        return Share(low, None)
+    busy = max(own, after.busy_seconds - before.busy_seconds)
+    return Share(low, max(low, own / busy) if busy > 0 else low)
+
+
+def _measured(counter: Counter, joules: float, share: Share, scope: Scope) -> Part:
+    if counter.hardware == "gpu" or scope == "machine":
+        return _part(
+            counter,
+            Amount.exactly(joules),
+            f"{counter.how}: all of their energy, whoever used them",
+        )
+    if share.typical is None:
+        typical, how = share.low, "of what all processors could have worked"
+    else:
+        typical, how = share.typical, "of all processor time that was worked"
+    amount = Amount(low=joules * share.low, typical=joules * typical, high=joules)
+    return _part(
+        counter,
+        amount,
+        f"{counter.how}: {joules:.4g} J in all, of which {typical:.1%} is attributed to this "
+        f"process and its children, their share {how}; at least {share.low:.1%}, at most all",
+    )
+
+
+def _part(counter: Counter, joules: Amount, how: str) -> Part:
+    return Part(
+        hardware=counter.hardware, source=counter.name, method="measured", joules=joules, how=how
+    )
+
+
+def _modelled(cpu_seconds: float, watts: estimate.Watts) -> Part:
+    return Part(
+        hardware="processor",
+        source="model",
+        method="modelled",
+        joules=watts.joules(cpu_seconds),
+        how=f"modelled: {cpu_seconds:.4g} processor seconds at {watts} ({watts.name})",
+    )
