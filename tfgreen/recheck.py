@@ -24,6 +24,8 @@ from tfgreen.tflite import ConversionOptions
 from tfgreen.verification import certify
 from tfgreen.verification.certificate import Certificate
 from tfgreen.verification.conversions import CONVERSIONS
+from tfgreen.verification.device import with_device_log
+from tfgreen.verification.device_log import decoded
 from tfgreen.verification.replay import with_replay
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.workload import batch_of
@@ -38,6 +40,7 @@ def verify(
     evaluate: Any = None,
     profile: str | Path | ExportProfile | None = None,
     samples: int = SAMPLES,
+    device_log: str | Path | None = None,
     custom_objects: str | None = None,
     allow_unsafe: bool = False,
     on_progress: OnProgress | None = None,
@@ -55,15 +58,19 @@ def verify(
         profile: the target's rules; the bundle's own by default, else the one that fits the
             file's dtypes.
         samples: how many samples the gates run.
+        device_log: what a board with the bundle's sources printed over its serial port while it
+            ran the golden test; the board is judged as one more kernel set, "device".
 
-    Raises IntegrityError when a file of the bundle is not the one that was written, and
-    UsageError for a float file without a profile.
+    Raises IntegrityError when a file of the bundle is not the one that was written or a device
+    log is of another model, InvalidDataError for a log without a whole line of the golden test,
+    and UsageError for a float file without a profile, or a log without a bundle.
 
     Returns the certificate; a failed gate is in it, not raised.
     """
     place = Path(path)
     if not place.exists():
         raise MissingPathError(f"There is no file or bundle {place}.")
+    log = None if device_log is None else _read_log(Path(device_log), place)
     bundle = Bundle.read(place) if place.is_dir() else None
     content = bundle.content if bundle else TfliteModel.read(place).content
     rules = _rules(profile, bundle, content)
@@ -89,10 +96,23 @@ def verify(
         on_progress=on_progress,
     )
     certificate = examine(content, rules, certificate, with_files=False).on(certificate)
-    if bundle is None or not bundle.golden.outputs:
+    if bundle is None:
         return certificate
     golden = bundle.golden
-    return with_replay(certificate, content, golden.file_inputs, golden.outputs, rules)
+    if golden.outputs:
+        certificate = with_replay(certificate, content, golden.file_inputs, golden.outputs, rules)
+    return certificate if log is None else with_device_log(certificate, content, golden, rules, log)
+
+
+def _read_log(log: Path, judged: Path) -> str:
+    if not judged.is_dir():
+        raise UsageError(
+            f"A device log is compared with a bundle's golden vectors, and {judged} is a file "
+            "alone. Give the bundle's folder."
+        )
+    if not log.is_file():
+        raise MissingPathError(f"There is no device log {log}.")
+    return decoded(log.read_bytes())
 
 
 def _rules(

@@ -17,6 +17,12 @@ from tfgreen.reporting.progress import progress
 @click.argument("path", type=options.EXISTING, metavar="BUNDLE|FILE.tflite")
 @options.judging
 @click.option(
+    "--device-log",
+    type=options.EXISTING,
+    metavar="FILE",
+    help="What a board printed while it ran the bundle's golden test: judged as 'device'.",
+)
+@click.option(
     "-o",
     "--output",
     type=options.OUTPUT,
@@ -45,8 +51,10 @@ def verify(
       tfgreen verify build/kws/
       tfgreen verify other.tflite --profile microcontroller-int8
       tfgreen verify other.tflite --against kws.keras --evaluate test.npz -o certificate.json
+      tfgreen verify build/kws/ --device-log serial.log -o certificate.json
 
-    Exit code 3: a gate failed, or a file of the bundle is not the one that was written.
+    Exit code 3: a gate failed, a file of the bundle is not the one that was written, or the
+    device log is of another model.
     """
     if choices["against"] and not choices["evaluate"] and not Path(path).is_dir():
         raise click.UsageError("--against needs samples to compare on: give --evaluate too.")

@@ -191,9 +191,10 @@ class KernelSetFacts(_Record):
     """One kernel set: its part in the judgement, and whether it is installed.
 
     The `oracle` is what every op is held against; it is in no profile, unless it is named there.
+    What is `measured` ran elsewhere, on a device, and is known by its log.
     """
 
-    role: Literal["truth", "compared", "stand-in", "oracle"]
+    role: Literal["truth", "compared", "stand-in", "oracle", "measured"]
     available: bool
     version: str | None
     reason: str = ""
