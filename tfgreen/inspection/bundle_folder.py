@@ -43,6 +43,7 @@ def inspect_bundle(folder: Path) -> BundleInspection:
         calibration=manifest.calibration.source if manifest.calibration else None,
         versions=manifest.versions,
         conversion=dict(manifest.conversion),
+        target_facts=dict(certificate.target),
         files=sizes,
         file=file,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -108,7 +108,8 @@ class TfliteInspection(Inspection):
 class BundleInspection(Inspection):
     """A bundle folder: how its file was made, the verdict over it, and the file itself.
 
-    `files` maps each name to its bytes; `conversion` is what the conversion told.
+    `files` maps each name to its bytes; `conversion` is what the conversion told,
+    `target_facts` what the certificate says of the target beyond its gates.
     """
 
     kind: Literal["bundle"] = "bundle"
@@ -125,5 +126,6 @@ class BundleInspection(Inspection):
     calibration: str | None
     versions: dict[str, str]
     conversion: dict[str, object]
+    target_facts: dict[str, Any]
     files: dict[str, int]
     file: TfliteInspection

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tfgreen.reporting.npu_text import render_npu
 from tfgreen.reporting.summary import headline, metric_value
 from tfgreen.reporting.tables import bullet, cell, facts, heading, status, table
 from tfgreen.reporting.wording import ABSENT, bits_text, decibel_text, share_text
@@ -51,6 +52,7 @@ def _parts(certificate: Certificate, detailed: bool) -> Iterator[RenderableType]
     yield table("Kernel sets", columns, _kernel_sets(certificate), _judged_on(certificate.samples))
     if certificate.metrics:
         yield _metrics(certificate)
+    yield from render_npu(certificate.target)
     if certificate.layers:
         yield _layers(certificate, detailed)
     if certificate.saturation:

@@ -17,6 +17,7 @@ from tfgreen.inspection import (
 )
 from tfgreen.preprocess import BoundaryTensor
 from tfgreen.reporting.encoding_text import render_encodings
+from tfgreen.reporting.npu_text import render_npu
 from tfgreen.reporting.tables import bullet, facts, status, table
 from tfgreen.reporting.wording import (
     bytes_text,
@@ -146,6 +147,7 @@ def _bundle(bundle: BundleInspection) -> Iterator[RenderableType]:
     encoding = bundle.conversion.get("encoding")
     if isinstance(encoding, Mapping) and encoding["is_told"]:
         yield render_encodings(encoding)
+    yield from render_npu(bundle.target_facts)
     rows = [(name, f"{size_bytes:,}") for name, size_bytes in bundle.files.items()]
     yield table("Files", ("name", ">bytes"), rows)
 
