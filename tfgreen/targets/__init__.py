@@ -11,7 +11,7 @@ from tfgreen.golden import Golden
 from tfgreen.profile import ExportProfile
 from tfgreen.targets.coral import check_edgetpu, coral_report
 from tfgreen.targets.ethos_u import compile_for_npu, npu_report
-from tfgreen.targets.microcontroller import microcontroller_report
+from tfgreen.targets.microcontroller import microcontroller_report, report_sources
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification import Certificate
 
@@ -41,7 +41,13 @@ def examine(
         The report; `report.on(certificate)` is the certificate with all of it.
     """
     if profile.kernel_sets.truth == "micro":
-        return microcontroller_report(content, profile, certificate, with_files=with_files)
+        found = microcontroller_report(content, profile, certificate)
+        if not with_files:
+            return found
+        needed_bytes = certificate.arena_to_load_bytes or certificate.arena_bytes
+        return found + report_sources(
+            content, profile, golden or Golden(), name, arena_bytes=needed_bytes
+        )
     report = TargetReport()
     if profile.vela is not None:
         report += npu_report(compile_for_npu(content, profile), profile)

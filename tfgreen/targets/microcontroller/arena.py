@@ -80,11 +80,7 @@ class Arena:
 
 
 def report_arena(
-    model: TfliteModel,
-    profile: ExportProfile,
-    certificate: Certificate,
-    *,
-    with_picture: bool = True,
+    model: TfliteModel, profile: ExportProfile, certificate: Certificate
 ) -> TargetReport:
     """The arena's gate, its facts, its notes and its picture."""
     arena = Arena.of(model, certificate)
@@ -102,7 +98,7 @@ def report_arena(
         "peak": peak_facts(model, arena.plan, peak) if arena.plan is not None and peak else None,
     }
     files = {}
-    if with_picture and arena.plan is not None and peak is not None:
+    if arena.plan is not None and peak is not None:
         files[PICTURE] = draw_arena(model, arena.plan, peak)
     checks = (_budget(arena, profile, way_out),)
     return TargetReport(checks, {"arena": facts}, files, tuple(_notes(arena, story)))

@@ -73,9 +73,9 @@ def remedy(model: TfliteModel, peak: Peak) -> str:
     if peak.narrower is not None:
         return f"half the channels in {peak.narrower[0]} would lower it"
     if peak.as_large > 1:
-        others = counted(peak.as_large - 1, "other op")
         owner = layer_of(model, peak.op) or op_label(model, peak.op)
-        return f"narrow '{owner}' and {others} that need as much, or make the input smaller"
+        alike = counted(peak.as_large, "op")
+        return f"narrow '{owner}' and all that need as much ({alike}), or make the input smaller"
     return "make the input smaller"
 
 

@@ -3,14 +3,17 @@
 TFLM lays out the head of its arena when a model is loaded (memory_planner/greedy_memory_planner.cc
 and micro_allocation_info.cc of tflite-micro): every buffer lives from the op that writes it to the
 last one that reads it, its size is rounded up to 16 bytes, and the largest buffers are placed
-first, each into the first gap among those that live at the same time. The same rules, followed
-here, give the same head to the byte; tests hold them against TFLM's own print.
+first, each into the first gap among those that live at the same time. A file may bring places of
+its own (the metadata OfflineMemoryAllocation, which Vela writes): those are taken first. The same
+rules, followed here, give the same head to the byte; tests hold them against TFLM's own print.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.flatbuffer.facts import stored_size_bytes
@@ -19,6 +22,8 @@ from tfgreen.targets.microcontroller.scratch import scratch_bytes
 ALIGNMENT_BYTES = 16
 _CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL_ONCE"})
 _NEVER = -1
+_OFFLINE_PLAN = b"OfflineMemoryAllocation"
+_OFFLINE_HEADER = 3  # version, subgraph, number of tensors
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def plan_arena(model: TfliteModel, shrunk: Mapping[int, int] | None = None) -> P
     if any(op.name in _CONTROL_FLOW for op in model.ops):
         return None
     tensors = _tensor_buffers(model, shrunk or {})
-    return Plan(_placed([*tensors, *_scratch_buffers(model)]))
+    return Plan(_placed([*tensors, *_scratch_buffers(model)], _offline_offsets(model)))
 
 
 def _tensor_buffers(model: TfliteModel, shrunk: Mapping[int, int]) -> Iterator[Buffer]:
@@ -122,23 +127,43 @@ def _scratch_buffers(model: TfliteModel) -> Iterator[Buffer]:
             yield Buffer(None, _aligned(size), step, step)
 
 
-def _placed(buffers: Sequence[Buffer]) -> tuple[Buffer, ...]:
+def _offline_offsets(model: TfliteModel) -> dict[int, int]:
+    """Tensor index → the place that the file itself gives to it."""
+    buffers = model.root.buffers
+    for entry in model.root.metadata or ():
+        if entry.name != _OFFLINE_PLAN or not 0 <= entry.buffer < len(buffers):
+            continue
+        data = buffers[entry.buffer].data
+        stored = np.asarray([] if data is None else data, np.uint8)
+        numbers = stored[: stored.size // 4 * 4].view("<i4")[_OFFLINE_HEADER:]
+        return {i: int(offset) for i, offset in enumerate(numbers) if offset >= 0}
+    return {}
+
+
+def _placed(buffers: Sequence[Buffer], given: Mapping[int, int]) -> tuple[Buffer, ...]:
     """The buffers in their order, each with its place: the largest first, of equals the last."""
-    order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].size_bytes, -i))
-    placed: dict[int, Buffer] = {}
-    for index in order:
+    placed = {
+        index: replace(buffer, offset_bytes=given[buffer.tensor])
+        for index, buffer in enumerate(buffers)
+        if buffer.tensor is not None and buffer.tensor in given
+    }
+    free = (index for index in range(len(buffers)) if index not in placed)
+    for index in sorted(free, key=lambda i: (-buffers[i].size_bytes, -i)):
         wanted = buffers[index]
-        offset = 0
-        for other in sorted(placed.values(), key=lambda buffer: buffer.offset_bytes):
-            if not other.lives_with(wanted):
-                continue
-            if other.offset_bytes - offset >= wanted.size_bytes:
-                break
-            offset = max(offset, other.end_bytes)
-        placed[index] = Buffer(
-            wanted.tensor, wanted.size_bytes, wanted.first_used, wanted.last_used, offset
-        )
+        together = [other for other in placed.values() if other.lives_with(wanted)]
+        offset = _first_gap(together, wanted.size_bytes)
+        placed[index] = replace(wanted, offset_bytes=offset)
     return tuple(placed[index] for index in range(len(buffers)))
+
+
+def _first_gap(neighbours: Sequence[Buffer], size_bytes: int) -> int:
+    """The lowest place of that size among buffers that are there already."""
+    offset = 0
+    for other in sorted(neighbours, key=lambda buffer: buffer.offset_bytes):
+        if other.offset_bytes - offset >= size_bytes:
+            break
+        offset = max(offset, other.end_bytes)
+    return offset
 
 
 def _widened(dtype: str) -> str:
