@@ -15,7 +15,7 @@ _PASSING = words(
     """
 )
 _WRAPPERS = ("PruneLowMagnitude", "ClusterWeights", "QuantizeWrapper", "RoundedWeights")
-_LINEAR = frozenset(["BatchNormalization", "Rescaling", "LayerNormalization"])
+_LINEAR = frozenset(["BatchNormalization", "Rescaling", "LayerNormalization", "TokenEmbedding"])
 _SQUASHING = {"Softmax": "softmax", "Sigmoid": "sigmoid", "ReLU": "relu"}
 
 
