@@ -142,6 +142,7 @@ def test_int8_that_is_slower_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> N
     found = made_up(monkeypatch, [0.003, 0.002])
     (comparison,) = found.comparisons
     assert comparison.ratio.verdict == "slower"
+    assert comparison.cpu_ratio is not None and comparison.cpu_ratio.median == 1.5
     assert comparison.message == (
         "int8.tflite is slower than float.tflite on xnnpack with 1 thread: 1.50 times the time "
         "(1.50 to 1.50). On this machine int8 is SLOWER than float: it saves bytes, not time."
@@ -149,6 +150,15 @@ def test_int8_that_is_slower_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> N
     assert comparison.message in found.text()
     assert found.rows[0].cpu_seconds == 0.006
     assert (found.rows[0].added_bytes, found.rows[0].process_bytes) == (4096, None)
+
+
+def test_a_clock_too_coarse_for_processor_time_gives_no_ratio_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = [[[0.003, 0.0]] * 20, [[0.002, 0.016]] * 20]
+    (comparison,) = made_up(monkeypatch, [0.003, 0.002], blocks=blocks).comparisons
+    assert comparison.ratio.median == 1.5
+    assert comparison.cpu_ratio is None
 
 
 def test_int8_that_is_faster_is_not_praised_beyond_the_figures(

@@ -243,8 +243,17 @@ def _comparisons(measured: _Measured, baseline: int) -> Iterator[SpeedComparison
                 kernel_set=kernel_set,
                 threads=threads,
                 ratio=ratio,
+                cpu_ratio=_cpu_ratio(measured, candidate, by_name[baseline, kernel_set], threads),
                 message=_sentence(file, other, kernel_set, threads, ratio),
             )
+
+
+def _cpu_ratio(measured: _Measured, candidate: int, baseline: int, threads: int) -> Ratio | None:
+    mine = measured.blocks(candidate, threads, 1)
+    theirs = measured.blocks(baseline, threads, 1)
+    if not all(seconds > 0 for session in (*mine, *theirs) for seconds in session):
+        return None
+    return ratio_of(mine, theirs)
 
 
 def _sentence(

@@ -72,13 +72,20 @@ class Row(_Record):
 
 
 class SpeedComparison(_Record):
-    """One file's time over the baseline's, on the same kernel set with as many threads."""
+    """One file's time over the baseline's, on the same kernel set with as many threads.
+
+    Attributes:
+        ratio: Of wall seconds; `message` is about it.
+        cpu_ratio: Of processor seconds, and so of energy where all are equally hot; None where
+            the system's clock of them is too coarse.
+    """
 
     file: str
     baseline: str
     kernel_set: str
     threads: int
     ratio: Ratio
+    cpu_ratio: Ratio | None = None
     message: str
 
 
