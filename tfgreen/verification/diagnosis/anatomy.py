@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from tfgreen.errors import TfgreenError
-from tfgreen.flatbuffer import Op, TfliteModel, with_constants
+from tfgreen.flatbuffer import Op, Quantization, TfliteModel, with_constants
 from tfgreen.runtimes import dequantize
 from tfgreen.verification.diagnosis.measuring import Comparison
 from tfgreen.verification.diagnosis.running import Runner
@@ -27,8 +27,10 @@ from tfgreen.verification.sqnr import Power
 
 Part = Literal["storing", "weights", "bias", "arithmetic"]
 
-_BIASED = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
-_BIAS_DTYPES = frozenset({"int32", "int64"})
+BIAS_POSITIONS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
+"""Which input of an op is its bias."""
+
+_BIAS_DTYPES = frozenset({"int32", "int64", "float32"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,7 @@ class Constant:
 
     Attributes:
         position: Among the op's inputs.
-        codes: As stored.
+        codes: As stored, less the zero point.
         real: Dequantized, in the shape of `truth`.
         truth: Of the float model.
         scales: As stored, one or one a channel; axis: the channels' dimension, None per tensor.
@@ -93,13 +95,12 @@ def anatomy(comparison: Comparison, step: Step) -> Anatomy:
     parts: dict[Part, float] = {"storing": noise}
     constants = constants_of(comparison, step)
     inputs = {i: comparison.truths[i] for i in step.file.inputs}
-    groups: tuple[tuple[Part, list[Constant]], ...] = (
-        ("weights", [c for c in constants if not c.is_bias]),
-        ("bias", [c for c in constants if c.is_bias]),
+    weights, both = (
+        _noise_with(comparison, step, chosen, inputs)
+        for chosen in ([one for one in constants if not one.is_bias], list(constants))
     )
-    for part, chosen in groups:
-        changed = float_with(comparison, step, chosen, inputs) if chosen else None
-        parts[part] = 0.0 if changed is None else _relative(truth, changed)
+    # A bias may make up for what the rounding of the weights shifts: then it is no fault.
+    parts |= {"weights": min(weights, both), "bias": max(both - weights, 0.0)}
     rounded = comparison.rounded_inputs(step)
     codes = comparison.bench.stored(step, rounded)
     reals = {i: reals_of(c, comparison.model.tensors[i]) for i, c in rounded.items()}
@@ -155,7 +156,10 @@ def _constant(
     tensor, twin = model.tensors[index], float_model.tensors[there]
     if not twin.is_constant or twin.dtype != "float32" or tensor.value_count != twin.value_count:
         return None
-    if tensor.quantization is None or tensor.quantization.block_size:
+    is_bias = BIAS_POSITIONS.get(op.name) == position and tensor.dtype in _BIAS_DTYPES
+    if tensor.quantization is None and not (is_bias and tensor.dtype == "float32"):
+        return None
+    if tensor.quantization is not None and tensor.quantization.block_size:
         return None
     try:
         codes, truth = model.constant(index), float_model.constant(there)
@@ -163,9 +167,28 @@ def _constant(
         real = dequantize(codes, tensor.quantization).reshape(truth.shape)
     except TfgreenError:
         return None
-    is_bias = _BIASED.get(op.name) == position and tensor.dtype in _BIAS_DTYPES
-    scales, axis = tensor.quantization.scales, tensor.quantization.axis
+    quantization = tensor.quantization
+    scales, axis = (
+        (np.ones(1), None)
+        if quantization is None
+        else (
+            quantization.scales,
+            quantization.axis,
+        )
+    )
+    if quantization is not None:
+        codes = _centred(codes, quantization)
     return Constant(position, codes, real, truth, scales, axis, tensor.dtype, is_bias)
+
+
+def _centred(codes: np.ndarray, quantization: Quantization) -> np.ndarray:
+    """Stored values less their zero points, so that 0 stands for 0."""
+    if not quantization.zero_points.any():
+        return codes
+    shape = [1] * codes.ndim
+    if quantization.axis is not None:
+        shape[quantization.axis] = -1
+    return codes.astype(np.int64) - quantization.zero_points.reshape(shape)
 
 
 def float_with(
@@ -202,6 +225,14 @@ def _storing(comparison: Comparison, index: int) -> tuple[float, float]:
     error = (truth - stored).astype(np.float64).ravel()
     beyond = np.abs(error) > 0.51 * float(tensor.quantization.scales[0])
     return power.noise / power.signal, float(error[beyond] @ error[beyond]) / power.signal
+
+
+def _noise_with(
+    comparison: Comparison, step: Step, constants: list[Constant], inputs: Mapping[int, np.ndarray]
+) -> float:
+    """Noise over signal of the float op with some of the file's constants."""
+    changed = float_with(comparison, step, constants, inputs) if constants else None
+    return 0.0 if changed is None else _relative(comparison.truths[step.output], changed)
 
 
 def _relative(truth: np.ndarray, other: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfgreen.verification.diagnosis.anatomy import (
+    BIAS_POSITIONS,
     Anatomy,
     Constant,
     Part,
@@ -37,12 +38,14 @@ from tfgreen.verification.labels import tensor_label
 _NORMALIZED = re.compile(r"batch_?norm|/bn|_bn|fusedbatchnorm", re.IGNORECASE)
 _OFF_SLOPE = 0.05
 _SOUND_QUANTA = 2.0
+_WELL_ROUNDED_DB, _BORNE_NOISE = 35.0, 10**-2.5
 _LEAST_CHANNELS, _STANDS_OUT, _SPREAD = 4, 10.0, 3.0
 _INT32_LIMIT = 1 << 31
+_BIASED_INPUTS, _OFF_BIAS_SCALE = 3, 0.02
 
 
-def explain(comparison: Comparison, suspect: Suspect) -> Fault:
-    """The cause of a suspect op's error, with its evidence."""
+def explain(comparison: Comparison, suspect: Suspect) -> Fault | None:
+    """The cause of a suspect op's error, with its evidence; None for the price of 8 bits."""
     layer = suspect.layer
     step = comparison.step_to(layer.tensor_index)
     parts = (
@@ -52,6 +55,8 @@ def explain(comparison: Comparison, suspect: Suspect) -> Fault:
     )
     part = excessive_part(parts, noise_of(layer.ideal_sqnr_db))
     explanation = _explained(comparison, suspect, step, parts, part)
+    if explanation.cause == "weight-width" and _is_the_price(explanation.evidence, suspect):
+        return None
     told = tensor_label(comparison.model, layer.tensor_index)
     return Fault(
         cause=explanation.cause,
@@ -63,6 +68,13 @@ def explain(comparison: Comparison, suspect: Suspect) -> Fault:
         evidence=explanation.evidence | _figures(suspect, parts, part),
         share_of_final_error=round(suspect.share, 4),
     )
+
+
+def _is_the_price(evidence: Evidence, suspect: Suspect) -> bool:
+    """Weights that are rounded to 8 bits as well as that goes, in a layer that bears it."""
+    fits = float(evidence["weights_sqnr_db"]) >= _WELL_ROUNDED_DB
+    bears = noise_of(suspect.layer.alone_sqnr_db) <= _BORNE_NOISE
+    return evidence["bits"] == 8 and fits and bears
 
 
 def excessive_part(parts: Anatomy, ideal_noise: float) -> Part:
@@ -89,15 +101,16 @@ def _explained(
         if clipped and _few_channels_stand_out(comparison.truths[index]):
             return _explain_crowding(comparison, index, step, parts)
         return explain_storing(comparison, index, step, clipped)
-    bias = _worst(parts.constants, is_bias=True)
-    if bias is not None and saturated_values(bias):
-        return explain_bias(bias, is_normalized=False)
+    overflow = _overflow(comparison, step, parts)
+    if overflow is not None:
+        return overflow
     worst = _worst(parts.constants, is_bias=part == "bias")
+    name = comparison.float_model.tensors[comparison.twins[index]].name
+    is_normalized = bool(_NORMALIZED.search(name))
     if part == "weights" and worst is not None:
-        return explain_weights(worst, step.op.name)
+        return explain_weights(worst, step.op.name, is_normalized=is_normalized)
     if part == "bias" and worst is not None:
-        name = comparison.float_model.tensors[comparison.twins[index]].name
-        return explain_bias(worst, is_normalized=bool(_NORMALIZED.search(name)))
+        return explain_bias(worst, is_normalized=is_normalized)
     return _explain_arithmetic(comparison, step, parts)
 
 
@@ -119,6 +132,12 @@ def _explain_crowding(
         return owned_by_channel({}, truth, channel)
     if _few_channels_stand_out(truth, _SPREAD):
         return spread_values(truth)
+    if comparison.model.tensors[index].quantization is None and step is not None:
+        return (
+            _explain_arithmetic(comparison, step, parts)
+            if worst is None
+            else explain_weights(worst, step.op.name)
+        )
     return explain_storing(comparison, index, step, 0.0)
 
 
@@ -149,17 +168,14 @@ def _explain_arithmetic(comparison: Comparison, step: Step, parts: Anatomy) -> E
         "largest_quanta": round(parts.largest_quanta, 2),
         "slope": round(parts.slope, 4),
     }
-    runner = comparison.bench.runner(step)
-    peak = None
-    if runner is not None and runner.is_exact:
-        rounded = comparison.rounded_inputs(step)
-        peak = runner.peak_accumulator([rounded[i] for i in step.file.inputs])
-    if peak is not None and peak >= _INT32_LIMIT:
+    factor = _bias_factor(comparison, step)
+    if abs(factor - 1) > _OFF_BIAS_SCALE:
         return Explanation(
-            "accumulator-overflow",
-            f"The accumulators of {{layer}} overflow 32 bits: the largest sum is {peak:,}.",
-            "Widen the scales of the layer's weights or of its input.",
-            evidence | {"peak_accumulator": peak},
+            "weights-differ",
+            f"The bias of {{layer}} counts {factor:.3g} times: its scale is not that of the input "
+            "times that of the weights, which the op computes with.",
+            "Store the bias again with the product of both scales.",
+            evidence | {"bias_factor": round(factor, 5)},
         )
     if abs(parts.slope - 1) > _OFF_SLOPE:
         return Explanation(
@@ -169,6 +185,7 @@ def _explain_arithmetic(comparison: Comparison, step: Step, parts: Anatomy) -> E
             "Give the tensor the scale and zero point that its op's kernel works with.",
             evidence,
         )
+    runner = comparison.bench.runner(step)
     if runner is not None and not runner.is_exact:
         return Explanation(
             "kernel-difference",
@@ -184,6 +201,38 @@ def _explain_arithmetic(comparison: Comparison, step: Step, parts: Anatomy) -> E
         "Keep the op in float, and report the file.",
         evidence,
     )
+
+
+def _overflow(comparison: Comparison, step: Step, parts: Anatomy) -> Explanation | None:
+    """A bias, or a sum, that 32 bits cannot hold."""
+    bias = _worst(parts.constants, is_bias=True)
+    if bias is not None and saturated_values(bias):
+        return explain_bias(bias, is_normalized=False)
+    runner = comparison.bench.runner(step)
+    if runner is None or not runner.is_exact:
+        return None
+    rounded = comparison.rounded_inputs(step)
+    peak = runner.peak_accumulator([rounded[i] for i in step.file.inputs])
+    if peak is None or peak < _INT32_LIMIT or (bias is not None and bias.dtype == "int64"):
+        return None
+    return Explanation(
+        "accumulator-overflow",
+        f"The accumulators of {{layer}} overflow 32 bits: the largest sum is {peak:,}.",
+        "Widen the scales of the layer's weights or of its input.",
+        {"peak_accumulator": peak},
+    )
+
+
+def _bias_factor(comparison: Comparison, step: Step) -> float:
+    """Scale of input times weights over the bias's: the worst channel's; 1 where they agree."""
+    inputs = [comparison.model.tensors[i].quantization for i in step.op.inputs[:3] if i >= 0]
+    if step.op.name not in BIAS_POSITIONS or len(inputs) < _BIASED_INPUTS or None in inputs:
+        return 1.0
+    source, weights, bias = (one.scales.astype(np.float64) for one in inputs if one is not None)
+    if not (source * weights * bias).all():
+        return 1.0
+    factors = source * weights / bias
+    return float(factors[np.argmax(np.abs(np.log(np.abs(factors))))])
 
 
 def _figures(suspect: Suspect, parts: Anatomy, part: Part) -> Evidence:

@@ -75,29 +75,6 @@ def chance_of(labels: np.ndarray, told: np.ndarray) -> float | None:
     return expected + luck
 
 
-def not_finite(comparison: Comparison) -> Fault | None:
-    """The float model gives NaN or infinity."""
-    for op in comparison.float_model.ops:
-        for index in op.outputs:
-            values = comparison.float_values.get(index)
-            if values is None or values.dtype.kind != "f" or np.isfinite(values).all():
-                continue
-            share = float(np.mean(~np.isfinite(values)))
-            name = comparison.float_model.tensors[index].name
-            return Fault(
-                cause="float-model-wrong",
-                layer=name,
-                op_index=op.index,
-                op=op.name,
-                message=f"The float model itself is wrong: '{name}' ({op.name}) is NaN or infinite "
-                f"in {share:.1%} of its values, before anything is quantized.",
-                remedy="Find what makes the weights or activations overflow (learning rate, a "
-                "division, a log of zero), and train again.",
-                evidence={"not_finite_share": round(share, 6)},
-            )
-    return None
-
-
 def at_chance(labelled: Labelled) -> Fault:
     """The float model is no better than guessing."""
     told, chance = labelled.float_accuracy or 0.0, labelled.chance or 0.0
@@ -126,11 +103,11 @@ def data_fault(
     if not inputs and not many:
         return None
     unlike = _unlike(comparison, calibration)
-    if not many:
-        return None if unlike is None and not inputs else _input_scaling(comparison, inputs)
-    if inputs and _fits_better_rescaled(comparison, inputs, labels):
+    if unlike is not None:
+        return _unlike_calibration(comparison, off, unlike)
+    if inputs and (not many or _fits_better_rescaled(comparison, inputs, labels)):
         return _input_scaling(comparison, inputs)
-    if unlike is None and calibration is not None:
+    if calibration is not None:
         return None  # calibrated with data like these: the ranges are wrong for another reason
     return _unlike_calibration(comparison, off, unlike)
 

@@ -18,9 +18,9 @@ from tfgreen.verification.diagnosis.data import (
     at_chance,
     chance_of,
     data_fault,
-    not_finite,
 )
-from tfgreen.verification.diagnosis.graphs import graph_faults
+from tfgreen.verification.diagnosis.finite import not_finite
+from tfgreen.verification.diagnosis.graphs import absorbed, graph_faults
 from tfgreen.verification.diagnosis.kernels import kernel_faults
 from tfgreen.verification.diagnosis.measuring import (
     SAMPLES,
@@ -41,6 +41,8 @@ from tfgreen.verification.metrics import accuracy, agreement, classes, is_classi
 
 _LABELLED_SAMPLES = 256
 _RANGE_CAUSES = frozenset({"range-too-wide", "range-too-narrow"})
+_WEIGHT_CAUSES = frozenset({"weights-differ", "batch-normalization"})
+_MUCH = 0.3
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,32 @@ def _faults(
     faults = list(normalization_faults(comparison, case.normalizations))
     accused = layers or faults or labelled.is_chance
     data = data_fault(comparison, case.calibration, labels) if accused else None
+    culprit = _wrong_weights(layers)
+    if data is not None and culprit is not None and (data.op_index or 0) >= culprit:
+        data = None  # the ranges are those of the network with the wrong weights
+        layers = [one for one in layers if not _is_range(one) or (one.op_index or 0) < culprit]
     if data is not None:
         faults = [data]  # of other samples, statistics tell nothing
-        layers = [fault for fault in layers if fault.cause not in _RANGE_CAUSES]
+        layers = [fault for fault in layers if not _is_range(fault)]
     if labelled.is_chance and not faults:
         faults = [at_chance(labelled)]
+    graph = list(graph_faults(comparison.model))
+    layers = absorbed(comparison.model, layers, graph)
     kernels = kernel_faults(comparison, case.kernel_sets)
-    return _in_order([*faults, *layers, *graph_faults(comparison.model), *kernels])
+    return _in_order([*faults, *layers, *graph, *kernels])
+
+
+def _is_range(fault: Fault) -> bool:
+    return fault.cause in _RANGE_CAUSES
+
+
+def _wrong_weights(layers: Sequence[Fault]) -> int | None:
+    """The first op whose weights are not the float model's, where that is much of the error."""
+    for fault in layers:
+        much = (fault.share_of_final_error or 0.0) >= _MUCH
+        if fault.cause in _WEIGHT_CAUSES and much:
+            return fault.op_index
+    return None
 
 
 def _layer_faults(comparison: Comparison, measurement: Measurement) -> list[Fault]:
@@ -121,7 +142,8 @@ def _layer_faults(comparison: Comparison, measurement: Measurement) -> list[Faul
             for measured_by in (crowding_db, bulk_excess_db)
         ),
     )
-    return [explain(comparison, suspect) for suspect in suspects]
+    found = (explain(comparison, suspect) for suspect in suspects)
+    return [fault for fault in found if fault is not None]
 
 
 def _in_order(faults: Iterable[Fault]) -> list[Fault]:
@@ -162,12 +184,19 @@ def _diagnosis(
         file=case.name,
         faults=tuple(faults),
         layers=rows,
-        sqnr_db=-10 * math.log10(noise) if noise > 0 and math.isfinite(noise) else None,
+        sqnr_db=_decibel(noise),
         agreement=_agreement(comparison),
         float_accuracy=labelled.float_accuracy,
         file_accuracy=labelled.file_accuracy,
         samples=len(comparison.samples),
     )
+
+
+def _decibel(noise: float) -> float | None:
+    """SQNR of noise over signal; minus infinity where the file gives no numbers."""
+    if not math.isfinite(noise):
+        return -math.inf
+    return -10 * math.log10(noise) if noise > 0 else None
 
 
 def _agreement(comparison: Comparison) -> float | None:

@@ -5,7 +5,7 @@ They need not cost accuracy; they cost time, and each conversion rounds once mor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.flatbuffer.facts import FLOAT_DTYPES
@@ -16,6 +16,9 @@ from tfgreen.verification.weights import stored_weights
 
 _LINEAR = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
 _CHAINED = 2
+_OF_SPREAD = frozenset(
+    {"range-too-wide", "range-too-narrow", "huge-channel", "per-channel-spread", "unexplained"}
+)
 
 
 def graph_faults(model: TfliteModel) -> Iterator[Fault]:
@@ -23,6 +26,33 @@ def graph_faults(model: TfliteModel) -> Iterator[Fault]:
     yield from _islands(model)
     yield from _chains(model)
     yield from _unfolded(model)
+
+
+def absorbed(model: TfliteModel, faults: Sequence[Fault], found: Sequence[Fault]) -> list[Fault]:
+    """Faults of layers, with one BatchNormalization in place of those that not folding it causes.
+
+    Args:
+        faults: of layers, in the file's order. found: what the graph alone tells.
+    """
+    kept = list(faults)
+    for one in found:
+        if one.cause != "batch-normalization" or one.op_index is None:
+            continue
+        beside = _beside(model, model.ops[one.op_index])
+        caused = [fault for fault in kept if fault.op_index in beside and fault.cause in _OF_SPREAD]
+        if caused:
+            share = max(fault.share_of_final_error or 0.0 for fault in caused)
+            first = kept.index(caused[0])
+            kept = [fault for fault in kept if fault not in caused]
+            kept.insert(first, one.model_copy(update={"share_of_final_error": share}))
+    return kept
+
+
+def _beside(model: TfliteModel, op: Op) -> set[int]:
+    """A factor's op, the linear op before it and the offset behind it."""
+    before = [model.producer(index) for index in op.inputs]
+    behind = [one for one in model.consumers(op.outputs[0]) if one.name in ("ADD", "SUB")]
+    return {one.index for one in (op, *before, *behind) if one is not None}
 
 
 def _islands(model: TfliteModel) -> Iterator[Fault]:

@@ -35,18 +35,23 @@ class Explanation:
 class RangeFacts:
     """A tensor's ranges, zero inside: stored in the file, reached by the float model, and best.
 
-    `clipped_share` is the share of float values outside the stored range.
+    `clipped_share` is the share of float values outside the stored range. `is_symmetric`: zero lies
+    in the middle by choice, as always in 16 bits, so that half of the steps may go unused.
     """
 
     stored: tuple[float, float]
     true: tuple[float, float]
     best: tuple[float, float]
     clipped_share: float
+    is_symmetric: bool = False
 
     @property
     def too_wide(self) -> float:
-        """Width of the stored range over the true one."""
-        return _width(self.stored) / max(_width(self.true), 1e-30)
+        """Width of the stored range over the true one, made symmetric where that is."""
+        low, high = self.true
+        if self.is_symmetric:
+            low, high = -max(-low, high), max(-low, high)
+        return _width(self.stored) / max(high - low, 1e-30)
 
     @property
     def over_best(self) -> float:
@@ -78,7 +83,8 @@ def range_facts(comparison: Comparison, index: int) -> RangeFacts:
     true = (min(float(truth.min()), 0.0), max(float(truth.max()), 0.0))
     outside = (truth < stored[0] - scale / 2) | (truth > stored[1] + scale / 2)
     best = best_range(truth, steps_of_dtype(tensor.dtype))
-    return RangeFacts(stored, true, best, float(np.mean(outside)))
+    symmetric = zero_point == (low + high + 1) // 2
+    return RangeFacts(stored, true, best, float(np.mean(outside)), symmetric)
 
 
 def explain_storing(

@@ -23,9 +23,11 @@ _WORTH = 4.0  # 6 dB
 _NARROW_CODES = (1, 3, 7, 8)  # the largest stored values of 2, 3 and 4 bits
 _FEW_CODES = 32
 _ALIKE = 0.95
-_FITTED, _FEW_MOVED = 0.98, 0.2
+_FITTED, _FEW_MOVED, _STRAYED = 0.98, 0.2, 0.5
+_FEW_LEVELS = 16
 _OFF = 0.05
 _UNIFORM = 0.02
+_LEFT = 0.25  # of the noise, once each channel has its factor
 _INT32_LIMIT = (1 << 31) - 1
 
 
@@ -76,8 +78,14 @@ def likeness(constant: Constant) -> float:
     return float(one @ other) / power if power else float(np.array_equal(one, other))
 
 
-def explain_weights(constant: Constant, op_name: str) -> Explanation:
-    """Why the weights of an op cost more than 8-bit weights have to."""
+def explain_weights(
+    constant: Constant, op_name: str, *, is_normalized: bool = False
+) -> Explanation:
+    """Why the weights of an op cost more than 8-bit weights have to.
+
+    Args:
+        is_normalized: whether a BatchNormalization is folded into the op.
+    """
     channels = Channels.of(constant, op_name)
     error = np.abs(channels.real - channels.truth)
     rounded = error <= _ROUNDED * channels.steps[:, None] + 1e-12
@@ -91,10 +99,12 @@ def explain_weights(constant: Constant, op_name: str) -> Explanation:
     dead = _dead_channels(channels)
     if dead.any():
         return _dead(dead, evidence)
-    fitted = np.median(channels.likeness) >= _FITTED and _is_even(channels)
-    if unrounded_noise <= _STRAY_NOISE or fitted:
+    if unrounded_noise <= _STRAY_NOISE or _is_fitted(channels):
         return _explain_rounding(constant, channels, evidence)
-    return _explain_difference(constant, channels, ~rounded, evidence)
+    levels = _few_levels(channels)
+    if levels:
+        return _width(constant, evidence | {"levels": levels})
+    return _explain_difference(constant, channels, ~rounded, evidence, is_normalized)
 
 
 def _dead_channels(channels: Channels) -> np.ndarray:
@@ -105,10 +115,26 @@ def _dead_channels(channels: Channels) -> np.ndarray:
     return dead & bool(noise[dead].sum() >= _MOST * noise.sum())
 
 
-def _is_even(channels: Channels) -> bool:
-    """No channel is a multiple of the model's, as it is with another BatchNormalization."""
+def _is_fitted(channels: Channels) -> bool:
+    """Moved by more than a step, but all over and in no direction: as learned rounding does.
+
+    No channel is a multiple of the model's, as with another BatchNormalization, and no single
+    channel has most of the error.
+    """
     moved = np.abs(channels.factors - 1) > _OFF
-    return float(moved.mean()) <= _FEW_MOVED
+    strayed = moved | (channels.likeness < _FITTED)
+    noise = ((channels.real - channels.truth) ** 2).sum(axis=1)
+    return bool(moved.mean() <= _FEW_MOVED and noise[strayed].sum() <= _STRAYED * noise.sum())
+
+
+def _few_levels(channels: Channels) -> int:
+    """How many values there are, if they are as few as 4 bits have, and the nearest ones chosen."""
+    levels = np.unique(channels.codes)
+    if len(levels) < 2 or len(levels) > _FEW_LEVELS or channels.codes.size < 2 * _FEW_LEVELS:
+        return 0
+    gap = float(np.diff(levels).max())
+    near = np.abs(channels.real - channels.truth) <= _ROUNDED * gap * channels.steps[:, None]
+    return len(levels) if near.mean() >= _FITTED else 0
 
 
 def _explain_rounding(constant: Constant, channels: Channels, evidence: Evidence) -> Explanation:
@@ -177,7 +203,11 @@ def _explain_spread(channels: Channels, evidence: Evidence) -> Explanation:
 
 
 def _explain_difference(
-    constant: Constant, channels: Channels, off: np.ndarray, evidence: Evidence
+    constant: Constant,
+    channels: Channels,
+    off: np.ndarray,
+    evidence: Evidence,
+    is_normalized: bool,
 ) -> Explanation:
     """Weights that are no rounding of the model's."""
     noise = (channels.real - channels.truth) ** 2
@@ -195,9 +225,11 @@ def _explain_difference(
         )
     factors, alike = channels.factors, channels.likeness
     scaled = (np.abs(factors - 1) > _OFF) & (alike > _ALIKE)
-    even = float(np.std(factors) / max(abs(float(np.mean(factors))), 1e-12))
+    even = float(np.std(factors) / max(abs(float(np.mean(factors))), 1e-12)) <= _UNIFORM
+    left = ((channels.real - factors[:, None] * channels.truth) ** 2).sum()
+    is_scaled = scaled.any() and np.median(alike) > _ALIKE and left <= _LEFT * noise.sum()
     told = {"factor_low": _short(float(factors.min())), "factor_high": _short(float(factors.max()))}
-    if scaled.any() and np.median(alike) > _ALIKE and even > _UNIFORM:
+    if is_scaled and (is_normalized or not even):
         return explain_normalization(evidence | told | {"channels_off": int(scaled.sum())})
     return Explanation(
         "weights-differ",
