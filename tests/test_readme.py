@@ -19,7 +19,13 @@ import pytest
 from tests.conftest import ROOT, TrainedModel
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PAGES = {"README.md": 5, "docs/quickstart.md": 9, "docs/export.md": 1}
+PAGES = {
+    "README.md": 5,
+    "docs/quickstart.md": 9,
+    "docs/export.md": 1,
+    "docs/benchmark.md": 4,
+    "docs/compare.md": 2,
+}
 
 pytestmark = pytest.mark.slow
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tfgreen.benchmarking.latency import benchmark
     from tfgreen.benchmarking.record import Benchmark
     from tfgreen.bundle import Bundle
+    from tfgreen.comparison.record import Comparison
+    from tfgreen.comparison.widths import compare
     from tfgreen.compression.clustering.clustering import Clustering
     from tfgreen.compression.distillation.distillation import Distillation
     from tfgreen.compression.distillation.distiller import Distiller
@@ -64,6 +66,7 @@ __all__ = [
     "Bundle",
     "Certificate",
     "Clustering",
+    "Comparison",
     "ConversionError",
     "Diagnosis",
     "Distillation",
@@ -92,6 +95,7 @@ __all__ = [
     "__version__",
     "benchmark",
     "bit_sensitivity",
+    "compare",
     "diagnose",
     "export",
     "fold_batch_normalization",
@@ -115,6 +119,8 @@ _MODULES = {
     "Bundle": "tfgreen.bundle",
     "Certificate": "tfgreen.verification.certificate",
     "Clustering": "tfgreen.compression.clustering.clustering",
+    "compare": "tfgreen.comparison.widths",
+    "Comparison": "tfgreen.comparison.record",
     "diagnose": "tfgreen.examination",
     "Diagnosis": "tfgreen.verification.diagnosis.record",
     "Distillation": "tfgreen.compression.distillation.distillation",

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = ["tensorflow", "keras", "tf_keras", "ai_edge_litert", "h5py", "numpy"]
 LIMIT_SECONDS = 0.3
-VERBS = ["export", "verify", "inspect", "profiles", "doctor", "demo"]
+VERBS = ["export", "verify", "inspect", "compare", "benchmark", "profiles", "doctor", "demo"]
 
 QUICK = [
     ([], 2),
@@ -42,6 +42,10 @@ QUICK = [
     (["verify", "setup.cfg", "--profile", "mine"], 2),
     (["verify", "setup.cfg", "-o", ""], 2),
     (["inspect"], 2),
+    (["compare", "setup.cfg", "--calibration", "setup.cfg"], 2),
+    (["benchmark"], 2),
+    (["benchmark", "no-such.tflite"], 2),
+    (["benchmark", "setup.cfg", "--port", "22"], 2),
     (["demo", "stray"], 2),
 ]
 

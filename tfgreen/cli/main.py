@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from tfgreen.cli.benchmark import benchmark
+from tfgreen.cli.compare import compare
 from tfgreen.cli.demo import demo
 from tfgreen.cli.diagnose import diagnose
 from tfgreen.cli.doctor import doctor
@@ -52,7 +53,18 @@ def tfgreen_command() -> None:
     """
 
 
-for _verb in (export, verify, diagnose, repair, inspect, benchmark, profiles, doctor, demo):
+for _verb in (
+    export,
+    verify,
+    diagnose,
+    repair,
+    inspect,
+    compare,
+    benchmark,
+    profiles,
+    doctor,
+    demo,
+):
     tfgreen_command.add_command(_verb)
 
 

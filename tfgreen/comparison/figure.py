@@ -1,0 +1,55 @@
+"""The plot of a comparison: score over bytes, and the time of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfgreen.comparison.record import Comparison
+from tfgreen.errors import MissingDependencyError, OutputError
+
+_INCHES = (10, 4.5)
+
+
+def draw(comparison: Comparison, path: Path) -> Path:
+    """Write the plot; the suffix tells the format. Returns the path.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        OutputError: the file cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Drawing a comparison needs matplotlib, which is not installed. Install it: "
+            "pip install tfgreen[report]"
+        ) from error
+    figure = Figure(figsize=_INCHES, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    factor = 1 if comparison.score_kind == "mean-absolute-error" else 100
+    for row in comparison.rows:
+        if row.score is not None and row.file_bytes is not None:
+            size, value = row.file_bytes / 1024, factor * row.score.value
+            ends = [[value - factor * row.score.low], [factor * row.score.high - value]]
+            left.errorbar(size, value, ends, marker="o", capsize=3, label=row.width)
+            left.legend(fontsize="small")
+    left.set_xlabel("file, KB")
+    left.set_ylabel(f"{comparison.score_kind or 'score'}{', %' if factor == 100 else ''}")
+    timed = [(row.width, row.latency) for row in comparison.rows if row.latency is not None]
+    medians = [1e6 * latency.median_seconds for _, latency in timed]
+    lower = [1e6 * (one.median_seconds - one.lower_quartile_seconds) for _, one in timed]
+    upper = [1e6 * (one.upper_quartile_seconds - one.median_seconds) for _, one in timed]
+    if timed:
+        names = [width for width, _ in timed]
+        right.errorbar(medians, names, xerr=[lower, upper], fmt="o", capsize=3, color="tab:green")
+        right.set_xscale("log")
+        right.invert_yaxis()
+    right.set_xlabel("time of a run, us (XNNPACK, one thread; quartiles)")
+    figure.suptitle(f"{comparison.model} in {len(comparison.rows)} widths")
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"The plot cannot be written to {path}: {error}.") from error
+    return path

@@ -1,0 +1,155 @@
+"""`Comparison`: one model in several widths, a row each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tfgreen.benchmarking.record import Host
+from tfgreen.benchmarking.timings import Noise, Ratio, Spread
+from tfgreen.errors import InvalidDataError
+
+Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4"]
+RowStatus = Literal["passed", "gate-failed", "failed"]
+RuntimeStatus = Literal["right", "wrong", "does-not-run", "missing"]
+ScoreKind = Literal["accuracy", "mean-absolute-error", "agreement"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Estimate(_Record):
+    """A figure from samples with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class RuntimeVerdict(_Record):
+    """Whether a kernel set loads a file and computes it rightly.
+
+    status: "right": every op that was compared and the whole file are within the limits;
+    "wrong"; "does-not-run": it refused the file or died; "missing": not installed here.
+    """
+
+    kernel_set: str
+    status: RuntimeStatus
+    message: str = ""
+
+
+class WidthRow(_Record):
+    """One width.
+
+    Attributes:
+        profile: The export profile that made the file; "" for float32.
+        status: "passed"; "gate-failed": there is a file, and `message` says what may not be
+            shipped; "failed": there is no file, and why.
+        file_bytes, gzip_bytes: Of the file, plain and by gzip -9.
+        score: Accuracy (Wilson's interval), mean absolute error (bootstrap) or agreement with
+            the float32 file, on the kernel set `truth`. None where there is none.
+        difference: The score minus float32's on the same samples (paired bootstrap).
+        sqnr_db: At the last tensor before a softmax; None without any error or any figure.
+        is_exact: Whether there was no error at all.
+        latency, noise: On XNNPACK, one thread. speed: The time over float32's, round by round.
+        energy_ratio: CPU-seconds of a run over float32's: modelled, since the watts cancel.
+        arena_bytes: Tensor arena in use in TFLM on a 64-bit host; None where it does not load.
+        runtimes: Every kernel set.
+    """
+
+    width: Width
+    profile: str = ""
+    status: RowStatus = "passed"
+    message: str = ""
+    truth: str = ""
+    file_bytes: int | None = None
+    gzip_bytes: int | None = None
+    score: Estimate | None = None
+    difference: Estimate | None = None
+    sqnr_db: float | None = None
+    is_exact: bool = False
+    latency: Spread | None = None
+    noise: Noise | None = None
+    speed: Ratio | None = None
+    energy_ratio: float | None = None
+    arena_bytes: int | None = None
+    runtimes: tuple[RuntimeVerdict, ...] = ()
+
+    def on(self, status: RuntimeStatus) -> tuple[str, ...]:
+        """The kernel sets of one status."""
+        return tuple(one.kernel_set for one in self.runtimes if one.status == status)
+
+
+class Comparison(_Record):
+    """One model in several widths.
+
+    Attributes:
+        model: What was compared, for people.
+        score_kind, score_samples, output: What the scores are, on how many samples, of which
+            output; None, 0 and "" where nothing could be scored.
+        rows: float32 first.
+        host: The machine of the times; None where nothing could be timed.
+        notes: What the figures do not say, or cannot.
+    """
+
+    schema_version: Literal[1] = 1
+    model: str
+    score_kind: ScoreKind | None = None
+    score_samples: int = 0
+    output: str = ""
+    rows: tuple[WidthRow, ...]
+    host: Host | None = None
+    notes: tuple[str, ...] = ()
+
+    def row(self, width: str) -> WidthRow:
+        """The row of a width. Raises InvalidDataError where there is none."""
+        for row in self.rows:
+            if row.width == width:
+                return row
+        names = ", ".join(row.width for row in self.rows)
+        raise InvalidDataError(f"There is no width '{width}' here. There are: {names}.")
+
+    def text(self) -> str:
+        """The table and what belongs to it, 160 columns wide."""
+        from tfgreen.comparison.text import comparison_text
+
+        return comparison_text(self)
+
+    def to_markdown(self) -> str:
+        """The table alone, for a README."""
+        from tfgreen.comparison.text import comparison_markdown
+
+        return comparison_markdown(self)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw score over bytes, and the time of a run (PNG, SVG or PDF).
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from tfgreen.comparison.figure import draw
+
+        return draw(self, Path(path))
+
+    def to_json(self) -> str:
+        """One JSON document, ending in a newline; `from_json` reads it back."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Comparison:
+        """Read what `to_json` wrote. Raises InvalidDataError for anything else."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "document"
+            raise InvalidDataError(
+                f"This is no record of `tfgreen compare`: at '{where}', {first['msg']}. "
+                "Run it again with --json."
+            ) from error

@@ -1,0 +1,139 @@
+"""A file on every kernel set there is: which load it, and which compute it rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfgreen.comparison.record import RuntimeVerdict
+from tfgreen.data import Samples
+from tfgreen.errors import UnsupportedModelError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.profile import Limits
+from tfgreen.runtimes import (
+    KERNEL_SETS,
+    Outcome,
+    Task,
+    availability,
+    quantize_inputs,
+    run_tasks,
+)
+from tfgreen.verification.certificate import Certificate
+from tfgreen.verification.execution import TASK_TIMEOUT_SECONDS, Executor, OnProgress
+from tfgreen.verification.lineup import STAND_IN, Lineup
+from tfgreen.verification.metrics import is_classification
+from tfgreen.verification.oracle import rounding_of
+from tfgreen.verification.runtime import EndToEnd, judge_runtime
+
+_BAD_OPS = ("beyond-limit", "known-bad")
+
+
+@dataclass(frozen=True)
+class EverySet:
+    """What became of one file: verdicts in the order of `KERNEL_SETS`, and TFLM's arena."""
+
+    verdicts: tuple[RuntimeVerdict, ...]
+    arena_bytes: int | None
+
+
+def truth_here(truth: str) -> str:
+    """The truth, or what stands in for it where it is not installed."""
+    return truth if availability(truth).available else STAND_IN
+
+
+def run_everywhere(
+    model: TfliteModel,
+    samples: Samples,
+    truth: str,
+    limits: Limits,
+    certificate: Certificate | None,
+    on_progress: OnProgress | None = None,
+) -> EverySet:
+    """Run a file on every kernel set that is installed and hold them against the truth.
+
+    Args:
+        truth: The kernel set that the others are held against; it must be installed.
+        limits: Those of the profile's runtime gate.
+        certificate: What it found out about single ops counts too.
+    """
+    inputs = quantize_inputs(model, samples)
+    installed = [name for name in KERNEL_SETS if availability(name).available]
+    rounding = rounding_of(truth)
+    work = {name: [Task("file", model.content, inputs, rounding=rounding)] for name in installed}
+    found = Executor(on_progress).run("running on every kernel set", work)
+    outcomes = {name: outcome for name, (outcome,) in found.items()}
+    verdicts = _verdicts(model, outcomes, truth, limits, certificate)
+    micro = outcomes.get("micro")
+    return EverySet(tuple(verdicts), micro.arena_bytes if micro and micro.ok else None)
+
+
+def answers_of(model: TfliteModel, samples: Samples, kernel_set: str) -> tuple[np.ndarray, ...]:
+    """All outputs for all samples on one kernel set, as stored, (n, *tensor shape) each.
+
+    Raises UnsupportedModelError where it does not run the file.
+    """
+    task = Task("file", model.content, quantize_inputs(model, samples))
+    (outcome,) = run_tasks(kernel_set, [task], timeout_seconds=TASK_TIMEOUT_SECONDS)
+    if not outcome.ok:
+        raise UnsupportedModelError(f"The {kernel_set} kernels did not run it: {outcome.message}")
+    return outcome.outputs
+
+
+def _verdicts(
+    model: TfliteModel,
+    outcomes: Mapping[str, Outcome],
+    truth: str,
+    limits: Limits,
+    certificate: Certificate | None,
+) -> Iterator[RuntimeVerdict]:
+    ran = {name: outcome.outputs for name, outcome in outcomes.items() if outcome.ok}
+    wrong = _wrong_ops(certificate)
+    if truth in ran:
+        wrong = {**_wrong_answers(model, ran, truth, limits), **wrong}
+    for name in KERNEL_SETS:
+        if name not in outcomes:
+            yield _verdict(name, "missing", availability(name).reason)
+        elif name not in ran:
+            yield _verdict(name, "does-not-run", outcomes[name].message)
+        elif truth not in ran:
+            text = f"The truth '{truth}' does not run the file: there is nothing to compare with."
+            yield _verdict(name, "wrong", text)
+        else:
+            yield _verdict(name, "wrong" if name in wrong else "right", wrong.get(name, ""))
+
+
+def _wrong_answers(
+    model: TfliteModel,
+    outputs: Mapping[str, tuple[np.ndarray, ...]],
+    truth: str,
+    limits: Limits,
+) -> dict[str, str]:
+    """Kernel sets whose answers are too far from the truth's, as the runtime gate has it."""
+    others = tuple(name for name in outputs if name != truth)
+    positions = range(len(model.outputs))
+    classifying = frozenset(p for p in positions if is_classification(model, p, None))
+    runs = EndToEnd(outputs, {}, 1, classifying, is_made_up=False)
+    gate = judge_runtime(model, Lineup(truth, truth, others, {}), limits, runs)
+    return {
+        check.kernel_set: check.message
+        for check in gate.checks
+        if check.status == "failed" and check.kernel_set
+    }
+
+
+def _wrong_ops(certificate: Certificate | None) -> dict[str, str]:
+    """The first op of each kernel set that the certificate found wrong."""
+    found: dict[str, str] = {}
+    for result in certificate.kernels if certificate else ():
+        if result.status in _BAD_OPS:
+            text = result.message or f"{result.op} differs from the truth."
+            found.setdefault(result.kernel_set, text)
+    return found
+
+
+def _verdict(kernel_set: str, status: str, message: str) -> RuntimeVerdict:
+    return RuntimeVerdict.model_validate(
+        {"kernel_set": kernel_set, "status": status, "message": message}
+    )

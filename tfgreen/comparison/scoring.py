@@ -1,0 +1,93 @@
+"""Scores sample by sample, so that two widths can be compared on the same samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfgreen.comparison.intervals import bootstrap, wilson
+from tfgreen.comparison.record import Estimate, ScoreKind
+from tfgreen.data import Samples
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.runtimes import dequantize
+from tfgreen.verification.metrics import check_labels, classes, is_classification
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """How answers are scored.
+
+    Attributes:
+        kind: "accuracy" of class labels, "mean-absolute-error" of float ones, "agreement" with
+            the float32 file where there are classes but no labels.
+        position: Of the output. output: Its name.
+        wanted: (n, ...): labels, or the float32 file's classes.
+    """
+
+    kind: ScoreKind
+    position: int
+    output: str
+    wanted: np.ndarray
+
+    @classmethod
+    def of(
+        cls, model: TfliteModel, samples: Samples, answers: tuple[np.ndarray, ...]
+    ) -> Scoring | None:
+        """What can be scored: the first labelled output, else the first that holds classes.
+
+        Args:
+            model: The float32 file. answers: Its outputs for all samples, (n, ...) each.
+        """
+        labels = samples.labels_for(model.output_names)
+        for position, name in enumerate(model.output_names):
+            if name in labels:
+                check_labels(labels[name], name, model.tensors[model.outputs[position]].shape)
+                classifies = is_classification(model, position, labels[name])
+                kind: ScoreKind = "accuracy" if classifies else "mean-absolute-error"
+                return cls(kind, position, name, labels[name])
+        for position, name in enumerate(model.output_names):
+            if is_classification(model, position, None):
+                return cls("agreement", position, name, classes(answers[position]))
+        return None
+
+    def scores(self, answers: np.ndarray) -> np.ndarray:
+        """(n,) float64: 1 or 0 for right or wrong classes, or the absolute error.
+
+        Args:
+            answers: The output's real numbers, (n, ...).
+        """
+        if self.kind == "mean-absolute-error":
+            wanted = self.wanted.reshape(answers.shape)
+            errors = np.abs(answers.astype(np.float64) - wanted)
+            return np.asarray(errors.reshape(len(answers), -1).mean(axis=1))
+        picked, wanted = classes(answers), self.wanted
+        if (
+            wanted.shape == answers.shape and answers.ndim > 1 and np.size(answers, -1) > 1
+        ):  # one-hot
+            wanted = np.argmax(wanted, axis=-1)
+        right = picked == wanted.reshape(picked.shape)
+        return np.asarray(right.reshape(len(right), -1).mean(axis=1), np.float64)
+
+    def estimate(self, scores: np.ndarray) -> Estimate:
+        """The mean: Wilson's interval for shares of right samples, else the bootstrap's."""
+        if self.kind != "mean-absolute-error" and np.isin(scores, (0, 1)).all():
+            low, high = wilson(int(scores.sum()), len(scores))
+        else:
+            low, high = bootstrap(scores)
+        return Estimate(value=float(scores.mean()), low=low, high=high)
+
+
+def difference(scores: np.ndarray, of_float: np.ndarray) -> Estimate:
+    """Mean difference on the same samples, with the paired bootstrap's interval."""
+    apart = scores - of_float
+    low, high = bootstrap(apart)
+    return Estimate(value=float(apart.mean()), low=low, high=high)
+
+
+def real_answers(model: TfliteModel, outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Outputs of calls with one sample each, (n, 1, ...), as real numbers (n, ...)."""
+    return tuple(
+        dequantize(array[:, 0] if array.ndim > 1 else array, model.tensors[index].quantization)
+        for array, index in zip(outputs, model.outputs, strict=True)
+    )

@@ -1,0 +1,258 @@
+"""`compare`: one model exported in several widths, each proved, all timed by turns."""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from tfgreen.benchmarking.files import TimedFile
+from tfgreen.benchmarking.latency import Effort, benchmark_files
+from tfgreen.benchmarking.record import Benchmark
+from tfgreen.comparison.record import Comparison, Width, WidthRow
+from tfgreen.comparison.runs import answers_of, run_everywhere, truth_here
+from tfgreen.comparison.scoring import Scoring, difference, real_answers
+from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
+from tfgreen.errors import TfgreenError, UnknownNameError, UsageError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.given_samples import CALIBRATION_LIMIT, read_evaluation
+from tfgreen.pipeline import SAMPLES, ExportOptions, float_file, make_bundle
+from tfgreen.profile import ExportProfile, load_profile
+from tfgreen.recheck import input_specs
+from tfgreen.reporting.progress import live_progress
+from tfgreen.tflite import ConversionOptions
+from tfgreen.verification.certificate import Certificate
+from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
+
+OnProgress = Callable[[str, int, int], None]
+
+FLOAT: Width = "float32"
+PROFILES: Mapping[Width, str] = {
+    "float16": "mobile-float16",
+    "dynamic-int8": "mobile-dynamic-int8",
+    "int8": "mobile-int8",
+    "int16x8": "microcontroller-int16x8",
+    "int4": "mobile-weights-int4",
+}
+WIDTHS: tuple[Width, ...] = (FLOAT, *PROFILES)
+NOTES = (
+    "Files are dense: `tfgreen export` may store pruned and clustered models smaller.",
+    "Energy, as a multiple of float32's, is modelled: the ratio of CPU-seconds a run. The watts of "
+    "the processor cancel; memory traffic and other chips are not in it.",
+    "The arena is TensorFlow Lite Micro's on a 64-bit host; a 32-bit target's is somewhat smaller.",
+)
+_JUDGED_AS = "mobile-float16"
+
+
+def compare(
+    model: Any,
+    calibration: Any,
+    *,
+    evaluate: Any,
+    widths: Sequence[str] = WIDTHS,
+    samples: int = SAMPLES,
+    accuracy_samples: int = METRIC_SAMPLE_LIMIT,
+    effort: Effort | None = None,
+    custom_objects: str | None = None,
+    allow_unsafe: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Comparison:
+    """Export one model in several widths and put their costs side by side.
+
+    The model is converted to a float file once; the widths are made from that file as
+    `tfgreen.export` makes them, and go through the same gates. A width that fails keeps its row,
+    with the reason. All files are then timed by turns on XNNPACK with one thread.
+
+    Args:
+        model: as for `tfgreen.export`.
+        calibration: some hundred samples of what the model sees; int8 and int16x8 need them.
+        evaluate: held-back samples, with labels if there are any: they only judge.
+        widths: of "float32", "float16", "dynamic-int8", "int8", "int16x8", "int4"; float32 is
+            always among them.
+        samples: how many samples the gates and every kernel set run.
+        accuracy_samples: how many, evenly spaced, the score is taken on.
+        effort: how long is timed.
+        custom_objects, allow_unsafe: as for `tfgreen.export`.
+        on_progress: called with (step, done, of); by default progress is shown on a terminal.
+
+    Returns:
+        A row for each width: bytes, score, SQNR, time, arena, runtimes. Print it, or `.plot()`.
+
+    Raises:
+        UsageError: no evaluation samples, or a width that does not exist.
+        TfgreenError: the model or the data cannot be used at all.
+    """
+    chosen = _chosen(widths)
+    if evaluate is None or calibration is None:
+        raise UsageError(
+            "A comparison needs calibration samples and held-back ones: give calibration= and "
+            "evaluate= (--calibration C.npz --evaluate E.npz)."
+        )
+    options = ConversionOptions(custom_objects=custom_objects, allow_unsafe=allow_unsafe)
+    with live_progress() as shown, tempfile.TemporaryDirectory(prefix="tfgreen-") as name:
+        tell = on_progress or shown
+        tell("float32: converting", 0, 0)
+        content = float_file(model, Path(name) / "model", options, on_progress)
+        place = Path(name) / "float32.tflite"
+        place.write_bytes(content)
+        given = _given(TfliteModel.from_bytes(content), calibration, evaluate, accuracy_samples)
+        trial = _Trial(place, given, samples, tell)
+        made = [trial.float32(content)]
+        made += [trial.width(width, PROFILES[width]) for width in chosen if width != FLOAT]
+        timed = _timed(made, effort, tell)
+    return Comparison(
+        model=str(model) if isinstance(model, str | Path) else getattr(model, "name", "the model"),
+        score_kind=trial.scoring.kind if trial.scoring else None,
+        score_samples=len(given.evaluation) if trial.scoring else 0,
+        output=trial.scoring.output if trial.scoring else "",
+        rows=tuple(_with_times(one.row, timed) for one in made),
+        host=timed.host if timed else None,
+        notes=(*NOTES, *(_busy(timed) if timed else ())),
+    )
+
+
+def _chosen(widths: Sequence[str]) -> tuple[Width, ...]:
+    known = get_args(Width)
+    for width in widths:
+        if width not in known:
+            raise UnknownNameError("width", width, known)
+    return tuple(width for width in WIDTHS if width in widths)
+
+
+@dataclass(frozen=True)
+class _Given:
+    calibration: Samples
+    evaluation: Samples
+
+
+def _given(model: TfliteModel, calibration: Any, evaluate: Any, limit: int) -> _Given:
+    """Both sets of samples, audited once for all widths."""
+    inputs, names = input_specs(model), model.output_names
+    fitted = read_samples(calibration, inputs=inputs, outputs=names, limit=CALIBRATION_LIMIT)
+    held = read_evaluation(evaluate, inputs, names, limit).spread(limit)
+    refuse_errors(audit_calibration(fitted, inputs, held))
+    return _Given(fitted, held)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A row, and the file behind it if there is one."""
+
+    row: WidthRow
+    content: bytes | None
+
+
+class _Trial:
+    """One width after the other, on the same samples."""
+
+    def __init__(self, place: Path, given: _Given, samples: int, tell: OnProgress) -> None:
+        self._place, self._given, self._samples, self._tell = place, given, samples, tell
+        self._float_scores: np.ndarray | None = None
+        self.scoring: Scoring | None = None
+
+    def float32(self, content: bytes) -> _Made:
+        """The float file: what all others are held against."""
+        rules = load_profile(_JUDGED_AS)
+        model = TfliteModel.from_bytes(content)
+        stored = answers_of(model, self._given.evaluation, truth_here(rules.kernel_sets.truth))
+        answers = real_answers(model, stored)
+        self.scoring = Scoring.of(model, self._given.evaluation, answers)
+        row = WidthRow(width=FLOAT, is_exact=True)
+        return _Made(self._filled(row, content, rules, None), content)
+
+    def width(self, width: Width, profile: str) -> _Made:
+        """One export with its gates; a width that cannot be made keeps its row."""
+        rules = load_profile(profile)
+
+        def tell(step: str, done: int, of: int) -> None:
+            self._tell(f"{width}: {step}", done, of)
+
+        row = WidthRow(width=width, profile=profile)
+        try:
+            bundle = make_bundle(
+                self._place,
+                self._given.calibration,
+                rules,
+                self._given.evaluation,
+                ExportOptions(samples=self._samples, encoding="dense"),
+                tell,
+            )
+            found = bundle.certificate
+            row = row.model_copy(
+                update={"sqnr_db": found.sqnr_db, "is_exact": found.sqnr_db is None}
+            )
+            if not found.passed:
+                told = {"status": "gate-failed", "message": found.failed_checks[0].message}
+                row = row.model_copy(update=told)
+            return _Made(self._filled(row, bundle.content, rules, found), bundle.content)
+        except TfgreenError as error:
+            reason = {"status": "failed", "message": str(error)}
+            return _Made(WidthRow(width=width, profile=profile).model_copy(update=reason), None)
+
+    def _filled(
+        self,
+        row: WidthRow,
+        content: bytes,
+        rules: ExportProfile,
+        certificate: Certificate | None,
+    ) -> WidthRow:
+        """The row with bytes, score, arena and runtimes."""
+        model = TfliteModel.from_bytes(content)
+        truth = truth_here(rules.kernel_sets.truth)
+        few = self._given.evaluation.spread(self._samples)
+        self._tell(f"{row.width}: running on every kernel set", 0, 0)
+        everywhere = run_everywhere(model, few, truth, rules.limits, certificate)
+        return row.model_copy(
+            update={
+                "truth": truth,
+                "file_bytes": len(content),
+                "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
+                "arena_bytes": everywhere.arena_bytes,
+                "runtimes": everywhere.verdicts,
+                **self._scored(model, truth),
+            }
+        )
+
+    def _scored(self, model: TfliteModel, truth: str) -> dict[str, Any]:
+        if self.scoring is None:
+            return {}
+        self._tell("scoring the answers", 0, 0)
+        stored = answers_of(model, self._given.evaluation, truth)
+        scores = self.scoring.scores(real_answers(model, stored)[self.scoring.position])
+        if self._float_scores is None:
+            self._float_scores = scores
+            return {"score": self.scoring.estimate(scores)}
+        apart = difference(scores, self._float_scores)
+        return {"score": self.scoring.estimate(scores), "difference": apart}
+
+
+def _timed(made: Sequence[_Made], effort: Effort | None, tell: OnProgress) -> Benchmark | None:
+    """All files by turns, float32 the baseline; None where LiteRT could time none of them."""
+    files = [TimedFile(one.row.width, one.content) for one in made if one.content is not None]
+    found = benchmark_files(files, effort=effort, on_progress=tell)
+    return found if any(row.status == "ok" for row in found.rows) else None
+
+
+def _with_times(row: WidthRow, timed: Benchmark | None) -> WidthRow:
+    mine = {one.file: one for one in timed.rows}.get(row.width) if timed else None
+    if timed is None or mine is None or mine.cpu_seconds is None:
+        return row
+    ratios = {one.file: one.ratio for one in timed.comparisons}
+    of_float = timed.row(FLOAT).cpu_seconds
+    return row.model_copy(
+        update={
+            "latency": mine.latency,
+            "noise": mine.noise,
+            "speed": ratios.get(row.width),
+            "energy_ratio": mine.cpu_seconds / of_float if of_float else None,
+        }
+    )
+
+
+def _busy(timed: Benchmark) -> tuple[str, ...]:
+    return tuple(note for note in timed.notes if "busy" in note)
