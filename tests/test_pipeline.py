@@ -85,6 +85,16 @@ def test_a_bundle_says_where_it_comes_from(
     assert (model.input_names, model.output_names) == (("mfcc",), ("word",))
 
 
+def test_a_bundle_for_microcontrollers_has_its_arena_and_sources(keyword_bundle: Bundle) -> None:
+    arena = keyword_bundle.certificate.target["arena"]
+    if arena["measured_by"] is not None:
+        assert arena["planned_head_bytes"] == arena["head_bytes"]
+        assert arena["total_bytes"] == keyword_bundle.certificate.arena_bytes
+    assert arena["peak"]["layer"] == "depthwise_conv2d"
+    assert b"depthwise_conv2d" in keyword_bundle.target_files["microcontroller/arena.svg"]
+    assert "microcontroller/keyword_model/README.md" in keyword_bundle.target_files
+
+
 def test_golden_vectors_are_evaluation_samples_and_their_answers(
     keyword_bundle: Bundle, keyword_model: TrainedModel
 ) -> None:
