@@ -33,6 +33,8 @@ from tfgreen.tflite.widths import (
 
 OnProgress = Callable[[str, int, int], None]
 
+_SEARCHED = 64
+
 _FITS: dict[Kind, Fit] = {
     "statistics": Fit(gains=True),
     "bias": Fit(),
@@ -63,10 +65,10 @@ class _Bench:
         return tuple(array[:end] for array in self.runs)
 
     @property
-    def judged_runs(self) -> range:
-        """Positions of those that judge; all of them where none are held back."""
-        count = len(self.runs[0])
-        return range(count - self.held_back, count) if self.held_back else range(count)
+    def searched_runs(self) -> list[int]:
+        """Positions of at most 64 runs that a choice may rest on: none of those that judge."""
+        end = len(self.runs[0]) - self.held_back
+        return [int(i) for i in np.linspace(0, end - 1, min(end, _SEARCHED)).round()]
 
 
 def treat(
@@ -142,7 +144,7 @@ def _widened(treatment: Treatment, bench: _Bench) -> Treated:
     search = Searching(
         mixer,
         Judge(bench.float_content, bench.runs),
-        bench.judged_runs,
+        bench.searched_runs,
         float_op if profile.full_integer else lambda model: None,
         finish,
         lambda done, of: bench.on_progress("trying wider layers", done, of),
@@ -169,7 +171,7 @@ def _narrow_ranges(statistics: ActivationStatistics, bench: _Bench) -> Ranges:
     def score(ranges: Ranges) -> float:
         mixer = Mixer(bench.float_content, "int8", ranges, per_channel=per_channel)
         model = TfliteModel.from_bytes(mixer.build(()))
-        return judge.sqnr_db([(model, list(bench.judged_runs))])
+        return judge.sqnr_db([(model, bench.searched_runs)])
 
     return max(choices, key=score)
 
