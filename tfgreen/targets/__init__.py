@@ -11,7 +11,11 @@ from tfgreen.golden import Golden
 from tfgreen.profile import ExportProfile
 from tfgreen.targets.coral import check_edgetpu, coral_report
 from tfgreen.targets.ethos_u import compile_for_npu, npu_report
-from tfgreen.targets.microcontroller import microcontroller_report, report_sources
+from tfgreen.targets.microcontroller import (
+    host_processor_report,
+    microcontroller_report,
+    report_sources,
+)
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification import Certificate
 
@@ -50,7 +54,11 @@ def examine(
         )
     report = TargetReport()
     if profile.vela is not None:
-        report += npu_report(compile_for_npu(content, profile), profile)
+        compiled = compile_for_npu(content, profile)
+        report += npu_report(compiled, profile)
+        if compiled.content:
+            wanted = (golden or Golden()) if with_files else None
+            report += host_processor_report(compiled.content, profile, wanted, name)
     if profile.edgetpu_rules:
         report += coral_report(check_edgetpu(content))
     return report

@@ -8,11 +8,14 @@ from tfgreen.golden import Golden
 from tfgreen.profile import ExportProfile
 from tfgreen.targets.microcontroller.arena import report_arena
 from tfgreen.targets.microcontroller.op_check import check_ops
+from tfgreen.targets.microcontroller.planner import plan_arena
 from tfgreen.targets.microcontroller.sources import render_sources
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification import Certificate
 
-__all__ = ["microcontroller_report", "report_sources"]
+__all__ = ["host_processor_report", "microcontroller_report", "report_sources"]
+
+_TAIL_BYTES, _TAIL_BYTES_PER_OP = 4096, 1024
 
 
 def microcontroller_report(
@@ -22,6 +25,27 @@ def microcontroller_report(
     model = TfliteModel.from_bytes(content)
     ops = TargetReport(check_ops(model, profile))
     return ops + report_arena(model, profile, certificate)
+
+
+def host_processor_report(
+    compiled: bytes, profile: ExportProfile, golden: Golden | None, name: str
+) -> TargetReport:
+    """The op check and the sources of a file that an NPU runs under TFLM.
+
+    Args:
+        compiled: The file as the NPU's compiler gave it.
+        profile: Its target.
+        golden: Samples for the sources' test; None for no sources at all.
+        name: What they call the model.
+    """
+    model = TfliteModel.from_bytes(compiled)
+    report = TargetReport(check_ops(model, profile))
+    if golden is None:
+        return report
+    plan = plan_arena(model)
+    tail_bytes = _TAIL_BYTES + _TAIL_BYTES_PER_OP * len(model.ops)  # a reserve: nobody has told it
+    needed_bytes = None if plan is None else plan.head_bytes + tail_bytes
+    return report + report_sources(compiled, profile, golden, name, arena_bytes=needed_bytes)
 
 
 def report_sources(
