@@ -14,6 +14,8 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.pipeline import export
 from tfgreen.profile import list_profiles, load_profile
 from tfgreen.runtimes import availability
+from tfgreen.stack import installed_version
+from tfgreen.targets.ethos_u import compile_for_npu
 
 INT8 = (
     "coral-edgetpu-int8",
@@ -89,6 +91,25 @@ def test_int8(keyword: FloatFile, name: str) -> None:
         if availability(kernel_set).available
     }
     assert len(bundle.golden) == 8
+    assert_fits_its_npu(bundle)
+
+
+def assert_fits_its_npu(bundle: Bundle) -> None:
+    """Vela's figures as they are in the certificate; the compiled file lies in the bundle."""
+    found, expected = bundle.certificate.target, set()
+    if bundle.profile.edgetpu_rules:
+        expected = {"edgetpu"}
+        ops = len(TfliteModel.from_bytes(bundle.content).ops)
+        assert found["edgetpu"]["mapped_op_count"] == found["edgetpu"]["op_count"] == ops
+        assert any("edgetpu_compiler -s model.tflite" in note for note in bundle.certificate.notes)
+    if bundle.profile.vela is not None and installed_version("ethos-u-vela"):
+        expected = {"npu"}
+        direct = compile_for_npu(bundle.content, bundle.profile)
+        assert bundle.target_files["model_vela.tflite"] == direct.content
+        assert found["npu"] == direct.to_facts()
+        assert found["npu"]["cpu_ops"] == []
+        assert found["npu"]["npu_share_of_macs"] == 1
+    assert {"npu", "edgetpu"} & set(found) == expected
 
 
 def test_16_bits(autoencoder: FloatFile) -> None:

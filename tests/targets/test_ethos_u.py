@@ -137,6 +137,7 @@ def test_budgets_hold_for_the_compiled_file(arena: int, status: str) -> None:
     assert compiled.figures is not None
     found = checks_of(compiled, profile)
     assert (found["arena-bytes"].status, found["file-bytes"].status) == (status, status)
+    assert ("raise --arena" in found["arena-bytes"].message) == (status == "failed")
     assert found["arena-bytes"].measured == compiled.figures.sram_bytes
     assert found["file-bytes"].measured == len(compiled.content)
 

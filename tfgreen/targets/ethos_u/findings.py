@@ -109,9 +109,17 @@ def _way_out(one: CpuOp) -> str:
 
 def _memory(compiled: Compiled, figures: NpuFigures, budgets: Budgets) -> Iterator[Check]:
     text = "In Vela's plan the SRAM takes"
-    yield within_budget("arena-bytes", text, figures.sram_bytes, budgets.arena_bytes)
+    check = within_budget("arena-bytes", text, figures.sram_bytes, budgets.arena_bytes)
+    yield _with_way_out(check, "make the widest layers narrower, or raise --arena")
     text = "The compiled file takes"
     if figures.flash_bytes:
         flash = counted(figures.flash_bytes, "byte")
         text = f"The compiled file, with {flash} that the NPU reads from flash, takes"
-    yield within_budget("file-bytes", text, len(compiled.content), budgets.file_bytes)
+    check = within_budget("file-bytes", text, len(compiled.content), budgets.file_bytes)
+    yield _with_way_out(check, "prune or narrow the network, or raise --flash")
+
+
+def _with_way_out(check: Check, way_out: str) -> Check:
+    if check.status != "failed":
+        return check
+    return check.model_copy(update={"message": f"{check.message.rstrip('.')}; {way_out}."})
