@@ -168,6 +168,10 @@ def _of_file(content: bytes, name: str) -> _Given:
 
 def _samples(given: _Given, evaluate: Any, labels: Any, sample_limit: int) -> Samples:
     if evaluate is None:
+        if labels is not None:
+            raise UsageError(
+                "Received labels without samples: give evaluate=, the samples that they are of."
+            )
         if given.samples is None:
             raise UsageError(
                 "A diagnosis needs samples: give evaluate= (--evaluate E.npz), some tens of them."

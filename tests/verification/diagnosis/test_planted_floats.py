@@ -191,3 +191,51 @@ def test_a_file_that_gives_no_numbers(hybrid: Patient) -> None:
     diagnosis = hybrid.diagnose(with_constants(model, {place: bias}))
     assert (diagnosis.cause, diagnosis.faults[0].op_index) == ("weights-differ", index)
     assert "NaN" in diagnosis.faults[0].message
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(2.0, 0), (0.5, 0), (1.0, 128)])
+def test_an_output_that_declares_another_scale(
+    patient: Patients, factor: float, shift: int
+) -> None:
+    """The logits are right; what the caller reads is not."""
+    sound = patient("keyword")
+    editor = planting.Editor(sound.content)
+    index = editor.model.outputs[0]
+    found = editor.model.tensors[index].quantization
+    assert found is not None
+    editor.scale(index, found.scales * factor, found.zero_points + shift)
+    diagnosis = sound.diagnose(editor.content())
+    assert (diagnosis.cause, diagnosis.faults[0].op) == ("output-scaling", "SOFTMAX")
+    assert diagnosis.evidence["specified_scale"] == 1 / 256
+
+
+def test_a_bias_scale_that_is_not_the_product(patient: Patients) -> None:
+    """An activation given another range, and the bias of its reader left as it was."""
+    sound = patient("keyword")
+    editor = planting.Editor(sound.content)
+    mean = next(op for op in editor.model.ops if op.name == "MEAN")
+    index = mean.outputs[0]
+    found = editor.model.tensors[index].quantization
+    assert found is not None
+    editor.scale(index, found.scales * 8, found.zero_points)
+    diagnosis = sound.diagnose(editor.content())
+    fault = next(one for one in diagnosis.faults if one.op == "FULLY_CONNECTED")
+    assert fault.cause == "weights-differ"
+    assert float(fault.evidence["bias_factor"]) == pytest.approx(8, rel=1e-3)
+
+
+def test_a_last_conversion_with_a_narrow_range(patient: Patients) -> None:
+    """A QUANTIZE behind the softmax, as to uint8, whose range holds a quarter of it."""
+    sound = patient("keyword")
+    editor = planting.Editor(sound.content)
+    last = editor.model.outputs[0]
+    found = editor.model.tensors[last].quantization
+    assert found is not None
+    again = planting._new_tensor(editor, last, "again")
+    editor.scale(again, found.scales / 4, found.zero_points)
+    editor.graph.operators.append(planting._new_op(editor, "QUANTIZE", last, again))
+    editor.graph.outputs = [again]
+    for one in editor.root.signatureDefs or []:
+        one.outputs[0].tensorIndex = again
+    diagnosis = sound.diagnose(editor.content())
+    assert (diagnosis.cause, diagnosis.culprit) == ("range-too-narrow", "again")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests import tiny_models
 from tests.tiny_models import OpSpec, TensorSpec, build
 from tests.verification.diagnosis.conftest import Patient
 from tfgreen.data import Samples
 from tfgreen.errors import UnsupportedModelError
+from tfgreen.flatbuffer import TfliteModel, logits
+from tfgreen.verification.diagnosis.steps import Workbench
 
 RANDOM = np.random.default_rng(5)
 KEYS, CLASSES, SAMPLES = 16, 4, 32
@@ -118,3 +121,14 @@ def test_a_file_of_other_inputs_is_refused() -> None:
     mixed = Patient(scores.float_content, summed().content, scores.samples, ())
     with pytest.raises(UnsupportedModelError, match="the model that the file was made from"):
         mixed.diagnose()
+
+
+def test_the_end_is_judged_at_the_output_where_the_logits_are_not_known() -> None:
+    """Else a file without a known end would have no error at all."""
+    float_model = TfliteModel.from_bytes(tiny_models.float_classifier())
+    model = TfliteModel.from_bytes(tiny_models.int8_classifier())
+    (logit,), (output,) = logits(model), model.outputs
+    assert logit != output
+    assert Workbench(float_model, model, {logit, output}).final == (logit,)
+    assert Workbench(float_model, model, {output}).final == (output,)
+    assert Workbench(float_model, model, set()).final == ()

@@ -19,6 +19,7 @@ from tfgreen.verification.diagnosis.data import (
     chance_of,
     data_fault,
 )
+from tfgreen.verification.diagnosis.endings import ending_faults
 from tfgreen.verification.diagnosis.finite import not_finite
 from tfgreen.verification.diagnosis.graphs import absorbed, graph_faults
 from tfgreen.verification.diagnosis.kernels import kernel_faults
@@ -115,6 +116,7 @@ def _faults(
         faults = [at_chance(labelled)]
     graph = list(graph_faults(comparison.model))
     layers = absorbed(comparison.model, layers, graph)
+    layers += ending_faults(comparison, measurement.layers)
     kernels = kernel_faults(comparison, case.kernel_sets)
     return _in_order([*faults, *layers, *graph, *kernels])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfgreen.data import Samples
-from tfgreen.errors import InvalidDataError
+from tfgreen.errors import InvalidDataError, UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.preprocess import STORED_RANGES
 from tfgreen.runtimes import quantize_inputs
@@ -92,7 +92,12 @@ class Comparison:
         self.twins = {one.file_index: one.float_index for one in self.pairs}
         self.truths = {one.file_index: self._truth(one) for one in self.pairs}
         self.steps = steps_of(self.float_model, self.model, self.pairs)
-        self.bench = Workbench(self.float_model, self.model)
+        self.bench = Workbench(self.float_model, self.model, self.truths)
+        if not self.bench.final:
+            raise UnsupportedModelError(
+                "No output of the file has a counterpart in the float model. Give the model that "
+                "the file was made from."
+            )
 
     def step_to(self, tensor_index: int) -> Step | None:
         """The step that writes a tensor of the file."""

@@ -8,7 +8,7 @@ several.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,10 +104,16 @@ def steps_of(
 
 
 class Workbench:
-    """Both sides of every step, made ready to run when they are first asked for."""
+    """Both sides of every step, made ready to run when they are first asked for.
 
-    def __init__(self, float_model: TfliteModel, model: TfliteModel) -> None:
-        self.float_model, self.model = float_model, model
+    Args:
+        known: the file's tensors that have a float counterpart.
+    """
+
+    def __init__(
+        self, float_model: TfliteModel, model: TfliteModel, known: Collection[int]
+    ) -> None:
+        self.float_model, self.model, self._known = float_model, model, known
         self._runners: dict[tuple[str, int], Runner | None] = {}
 
     def stored(self, step: Step, codes: Reals) -> np.ndarray | None:
@@ -151,10 +157,14 @@ class Workbench:
 
     @functools.cached_property
     def final(self) -> tuple[int, ...]:
-        """The file's tensors at which the end is judged."""
+        """The file's tensors at which the end is judged: logits, or outputs where these are not
+        known to the float model.
+        """
         from tfgreen.flatbuffer import logits
 
-        return tuple(dict.fromkeys(logits(self.model)))
+        ends = zip(logits(self.model), self.model.outputs, strict=True)
+        found = [one if one in self._known else output for one, output in ends]
+        return tuple(dict.fromkeys(index for index in found if index in self._known))
 
 
 def run_float(
