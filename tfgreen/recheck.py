@@ -101,7 +101,10 @@ def verify(
     golden = bundle.golden
     if golden.outputs:
         certificate = with_replay(certificate, content, golden.file_inputs, golden.outputs, rules)
-    return certificate if log is None else with_device_log(certificate, content, golden, rules, log)
+    if log is None:
+        return certificate
+    compiled = [file for name, file in bundle.target_files.items() if name.endswith(".tflite")]
+    return with_device_log(certificate, content, golden, rules, log, compiled=compiled)
 
 
 def _read_log(log: Path, judged: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,7 +37,13 @@ Judged = tuple[tuple[RuntimeResult, ...], tuple[Check, ...]]
 
 
 def with_device_log(
-    certificate: Certificate, content: bytes, golden: Golden, profile: ExportProfile, text: str
+    certificate: Certificate,
+    content: bytes,
+    golden: Golden,
+    profile: ExportProfile,
+    text: str,
+    *,
+    compiled: Sequence[bytes] = (),
 ) -> Certificate:
     """The certificate with a board as one more kernel set, measured by its serial log.
 
@@ -48,6 +53,7 @@ def with_device_log(
         golden: The bundle's inputs and answers, of which the firmware holds the first ones.
         profile: Its limits judge, and its budget for the arena.
         text: The log.
+        compiled: What an NPU's compiler made of `content`, which a board may run in its place.
 
     Raises:
         InvalidDataError: no whole line of the golden test, a line that contradicts itself, or a
@@ -61,13 +67,12 @@ def with_device_log(
             "with samples."
         )
     model = TfliteModel.from_bytes(content)
-    runs = read_device_log(text, model, hashlib.sha256(content).hexdigest())
+    runs = read_device_log(text, model, (content, *compiled))
     truth, answers = expected
-    for run in runs:
-        if run.is_complete:
-            _check_vectors(run, golden, answers)
-            _check_steps(run, model, answers)
     whole = [run for run in runs if run.is_complete]
+    for run in whole:
+        _check_vectors(run, golden, answers)
+        _check_steps(run, model, answers)
     judged = [_judged(model, truth, answers, run, profile.limits) for run in whole]
     results, checks = max(judged, key=_badness, default=((), ()))
     checks = (*_gave_up(runs), *checks, *_figures(whole, profile.budgets.arena_bytes))

@@ -8,6 +8,7 @@ several runs the worst counts, so that a board that answers wrongly now and then
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import math
 import statistics
@@ -97,13 +98,15 @@ def decoded(content: bytes) -> str:
     return content.decode("utf-16" if content.startswith(marks) else "utf-8", errors="replace")
 
 
-def read_device_log(text: str, model: TfliteModel, model_sha256: str) -> tuple[DeviceRun, ...]:
+def read_device_log(
+    text: str, model: TfliteModel, firmware: Sequence[bytes]
+) -> tuple[DeviceRun, ...]:
     """Every run of one model's golden test that a serial log holds, in its order.
 
     Args:
         text: The log, with anything else in it.
         model: The file that should be on the board.
-        model_sha256: Its hash.
+        firmware: The same, as it may be shipped: itself, or as an NPU's compiler gave it.
 
     Raises:
         InvalidDataError: there is no line, none that is whole, or one that contradicts itself.
@@ -113,14 +116,16 @@ def read_device_log(text: str, model: TfliteModel, model_sha256: str) -> tuple[D
     lines = [_validated(document) for document in documents]
     if not lines:
         raise InvalidDataError(_nothing_found(damaged))
-    own = [line for line in lines if line.model == model_sha256]
+    shipped = {hashlib.sha256(content).hexdigest(): content for content in firmware}
+    own = [line for line in lines if line.model in shipped]
     if not own:
         others = ", ".join(dict.fromkeys(line.model[:_SHOWN_DIGITS] for line in lines))
+        expected = " or ".join(sha256[:_SHOWN_DIGITS] for sha256 in shipped)
         raise IntegrityError(
             f"The device log is of another model: its sha256 begins with {others}, expected "
-            f"{model_sha256[:_SHOWN_DIGITS]}. Flash the sources of this bundle and log again."
+            f"{expected}. Flash the sources of this bundle and log again."
         )
-    return tuple(_run(line, model) for line in own)
+    return tuple(_run(line, model, shipped[line.model]) for line in own)
 
 
 def _documents(text: str) -> tuple[list[Any], int]:
@@ -165,8 +170,8 @@ def _validated(document: Any) -> _Line:
         ) from error
 
 
-def _run(line: _Line, model: TfliteModel) -> DeviceRun:
-    crc32 = f"{zlib.crc32(model.content):08x}"
+def _run(line: _Line, model: TfliteModel, content: bytes) -> DeviceRun:
+    crc32 = f"{zlib.crc32(content):08x}"
     if line.crc32 != crc32:
         raise IntegrityError(
             f"The board's memory holds another file than the bundle: its CRC-32 is {line.crc32}, "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +218,21 @@ def test_floats_of_several_outputs_are_judged_too(tmp_path: Path) -> None:
     certificate = after(right[0], broken)
     failed = [check.message for check in certificate.failed_checks]
     assert len(failed) == 1 and "not finite" in failed[0]
+
+
+def test_a_board_may_run_what_an_npu_compiler_made_of_the_file(golden: Golden, line: str) -> None:
+    compiled = CONTENT + b"for an NPU"
+    changes = {
+        "model": hashlib.sha256(compiled).hexdigest(),
+        "crc32": f"{zlib.crc32(compiled):08x}",
+    }
+    log = json.dumps(json.loads(line) | changes, separators=(",", ":"))
+    with pytest.raises(IntegrityError, match="of another model"):
+        judged(golden, log)
+    certificate = with_device_log(
+        certificate_of(CONTENT), CONTENT, golden, PROFILE, log, compiled=[compiled]
+    )
+    assert certificate.passed and DEVICE in certificate.kernel_sets
 
 
 @pytest.fixture
