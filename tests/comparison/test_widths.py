@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,30 @@ def test_what_is_printed_and_drawn(model: Path, exports: list[str], tmp_path: Pa
         assert found.plot(tmp_path / name).stat().st_size > 5_000
     with pytest.raises(OutputError, match="cannot be written"):
         found.plot(tmp_path / "plot.docx")
+
+
+def test_a_slow_truth_is_asked_less(
+    model: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are scored on the samples that both answered."""
+    monkeypatch.setattr(widths, "_LEAST_SCORED", 7)
+    seconds = {"float32": 0.0, "int8": 1e9}
+    honest = widths.run_everywhere
+
+    def slow(file: Any, *rest: Any) -> Any:
+        width = "float32" if file.content == float_classifier() else "int8"
+        return replace(honest(file, *rest), sample_seconds=seconds[width])
+
+    monkeypatch.setattr(widths, "run_everywhere", slow)
+    found = compare(model, CALIBRATION, evaluate=X, widths=("int8",), effort=QUICK)
+    assert [row.score_samples for row in found.rows] == [60, 7]
+    assert "int8 was scored on 7 of 60 samples: xnnpack is slow." in found.text()
+    float_row, int8 = found.rows
+    assert float_row.score is not None
+    assert float_row.score.value == 1.0  # agreement with itself
+    assert int8.difference is not None
+    assert int8.score is not None
+    assert int8.difference.value == pytest.approx(int8.score.value - 1.0)
 
 
 def test_what_cannot_be_compared_is_refused(model: Path, exports: list[str]) -> None:

@@ -49,6 +49,7 @@ class WidthRow(_Record):
         status: "passed"; "gate-failed": there is a file, and `message` says what may not be
             shipped; "failed": there is no file, and why.
         file_bytes, gzip_bytes: Of the file, plain and by gzip -9.
+        score_samples: Evenly spaced; fewer than the comparison's where the truth is slow.
         score: Accuracy (Wilson's interval), mean absolute error (bootstrap) or agreement with
             the float32 file, on the kernel set `truth`. None where there is none.
         difference: The score minus float32's on the same samples (paired bootstrap).
@@ -67,6 +68,7 @@ class WidthRow(_Record):
     truth: str = ""
     file_bytes: int | None = None
     gzip_bytes: int | None = None
+    score_samples: int = 0
     score: Estimate | None = None
     difference: Estimate | None = None
     sqnr_db: float | None = None

@@ -32,10 +32,15 @@ _BAD_OPS = ("beyond-limit", "known-bad")
 
 @dataclass(frozen=True)
 class EverySet:
-    """What became of one file: verdicts in the order of `KERNEL_SETS`, and TFLM's arena."""
+    """What became of one file.
+
+    verdicts: In the order of `KERNEL_SETS`. arena_bytes: TFLM's, None where it does not load.
+    sample_seconds: How long the truth took for a sample, loading shared among them.
+    """
 
     verdicts: tuple[RuntimeVerdict, ...]
     arena_bytes: int | None
+    sample_seconds: float
 
 
 def truth_here(truth: str) -> str:
@@ -66,7 +71,11 @@ def run_everywhere(
     outcomes = {name: outcome for name, (outcome,) in found.items()}
     verdicts = _verdicts(model, outcomes, truth, limits, certificate)
     micro = outcomes.get("micro")
-    return EverySet(tuple(verdicts), micro.arena_bytes if micro and micro.ok else None)
+    return EverySet(
+        tuple(verdicts),
+        micro.arena_bytes if micro and micro.ok else None,
+        outcomes[truth].seconds / len(samples),
+    )
 
 
 def answers_of(model: TfliteModel, samples: Samples, kernel_set: str) -> tuple[np.ndarray, ...]:

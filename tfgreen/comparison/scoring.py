@@ -51,17 +51,19 @@ class Scoring:
                 return cls("agreement", position, name, classes(answers[position]))
         return None
 
-    def scores(self, answers: np.ndarray) -> np.ndarray:
+    def scores(self, answers: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """(n,) float64: 1 or 0 for right or wrong classes, or the absolute error.
 
         Args:
             answers: The output's real numbers, (n, ...).
+            rows: Which samples they belong to, (n,); all by default.
         """
+        wanted = self.wanted if rows is None else self.wanted[rows]
         if self.kind == "mean-absolute-error":
-            wanted = self.wanted.reshape(answers.shape)
+            wanted = wanted.reshape(answers.shape)
             errors = np.abs(answers.astype(np.float64) - wanted)
             return np.asarray(errors.reshape(len(answers), -1).mean(axis=1))
-        picked, wanted = classes(answers), self.wanted
+        picked = classes(answers)
         if (
             wanted.shape == answers.shape and answers.ndim > 1 and np.size(answers, -1) > 1
         ):  # one-hot

@@ -85,6 +85,11 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
             if one.status in ("wrong", "does-not-run"):
                 what = "is wrong on" if one.status == "wrong" else "does not run on"
                 yield f"{row.width} {what} {one.kernel_set}: {one.message}"
+        if 0 < row.score_samples < comparison.score_samples:
+            yield (
+                f"{row.width} was scored on {row.score_samples:,} of "
+                f"{comparison.score_samples:,} samples: {row.truth} is slow."
+            )
         if row.speed is not None and row.speed.verdict == "slower":
             yield (
                 f"{row.width} is slower than float32 on this machine: {row.speed.median:.2f} "

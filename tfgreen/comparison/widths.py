@@ -47,6 +47,7 @@ NOTES = (
     "The arena is TensorFlow Lite Micro's on a 64-bit host; a 32-bit target's is somewhat smaller.",
 )
 _JUDGED_AS = "mobile-float16"
+_SCORING_SECONDS, _LEAST_SCORED = 120.0, 50
 
 
 def compare(
@@ -214,21 +215,36 @@ class _Trial:
                 "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
                 "arena_bytes": everywhere.arena_bytes,
                 "runtimes": everywhere.verdicts,
-                **self._scored(model, truth),
+                **self._scored(model, truth, everywhere.sample_seconds),
             }
         )
 
-    def _scored(self, model: TfliteModel, truth: str) -> dict[str, Any]:
+    def _scored(self, model: TfliteModel, truth: str, sample_seconds: float) -> dict[str, Any]:
         if self.scoring is None:
             return {}
         self._tell("scoring the answers", 0, 0)
-        stored = answers_of(model, self._given.evaluation, truth)
-        scores = self.scoring.scores(real_answers(model, stored)[self.scoring.position])
+        rows = affordable_rows(len(self._given.evaluation), sample_seconds)
+        stored = answers_of(model, self._given.evaluation.take(rows), truth)
+        answers = real_answers(model, stored)[self.scoring.position]
+        scores = self.scoring.scores(answers, rows)
+        told = {"score": self.scoring.estimate(scores), "score_samples": len(rows)}
         if self._float_scores is None:
-            self._float_scores = scores
-            return {"score": self.scoring.estimate(scores)}
-        apart = difference(scores, self._float_scores)
-        return {"score": self.scoring.estimate(scores), "difference": apart}
+            self._float_scores = np.full(len(self._given.evaluation), np.nan)
+            self._float_scores[rows] = scores
+            return told
+        both = ~np.isnan(self._float_scores[rows])
+        apart = difference(scores[both], self._float_scores[rows][both])
+        return {**told, "difference": apart}
+
+
+def affordable_rows(samples: int, sample_seconds: float) -> np.ndarray:
+    """Row numbers, evenly spaced, that a kernel set answers within two minutes.
+
+    >>> affordable_rows(5, 0.001), len(affordable_rows(2000, 0.5))
+    (array([0, 1, 2, 3, 4]), 240)
+    """
+    most = max(_LEAST_SCORED, int(_SCORING_SECONDS / max(sample_seconds, 1e-9)))
+    return np.round(np.linspace(0, samples - 1, min(samples, most))).astype(np.intp)
 
 
 def _timed(made: Sequence[_Made], effort: Effort | None, tell: OnProgress) -> Benchmark | None:
