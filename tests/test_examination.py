@@ -45,6 +45,8 @@ def test_what_is_missing_is_said(files: tuple[Path, Path, Path]) -> None:
         tg.diagnose(model, file)
     with pytest.raises(tg.UsageError, match="labels without samples"):
         tg.diagnose(model, file, labels=np.zeros(8, np.int64))
+    with pytest.raises(tg.UsageError, match="expected 1 or more"):
+        tg.diagnose(model, file, samples, samples=-1)
     with pytest.raises(tg.UsageError, match="is not quantized"):
         tg.diagnose(model, model, samples)
     result = CliRunner().invoke(tfgreen_command, ["diagnose", model, file])

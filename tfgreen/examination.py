@@ -167,6 +167,8 @@ def _of_file(content: bytes, name: str) -> _Given:
 
 
 def _samples(given: _Given, evaluate: Any, labels: Any, sample_limit: int) -> Samples:
+    if sample_limit < 1:
+        raise UsageError(f"Received samples={sample_limit}; expected 1 or more.")
     if evaluate is None:
         if labels is not None:
             raise UsageError(

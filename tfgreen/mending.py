@@ -42,8 +42,9 @@ def repair(
     A file that passes its fidelity gate comes back as it is. Nothing is trained.
 
     Args:
-        model: a bundle (the object or its folder) or a quantized .tflite, also one that others
-            made; or a Keras model, an object or a path, which is exported with `repair=True`.
+        model: a bundle (the object or its folder) or a quantized .tflite (path or bytes), also one
+            that others made; or a Keras model, an object or a path, which is exported with
+            `repair=True`.
         calibration: some hundred samples of what the model sees; a quarter of them judges the
             steps and is not fitted to. Sources as for `tfgreen.export`.
         against: the float model that a bundle or file was made from; needed for these.
@@ -94,8 +95,11 @@ def repair(
         on_progress,
     )
     rules = repaired.rules(rules)
+    # A file that stays as it is keeps its encoding too; what is written anew has none.
+    changed = bool(repaired.record.applied)
+    shipped = repaired.content if changed else content
     certificate = certify(
-        repaired.content,
+        shipped,
         rules,
         float_content=float_content,
         samples=held or fitted,
@@ -105,14 +109,14 @@ def repair(
     )
     notes = (*certificate.notes, *repaired.record.notes())
     certificate = certificate.model_copy(update={"notes": notes})
-    golden = golden_vectors(repaired.content, held or fitted, rules)
-    name = "model" if isinstance(model, Bundle) else name_of(model)
-    target = examine(repaired.content, rules, certificate, golden=golden, name=name)
+    golden = golden_vectors(shipped, held or fitted, rules)
+    name = "model" if isinstance(model, Bundle | bytes) else name_of(model)
+    target = examine(shipped, rules, certificate, golden=golden, name=name)
     return Bundle(
-        content=repaired.content,
+        content=shipped,
         certificate=target.on(certificate),
         profile=rules,
-        facts={**(bundle.facts if bundle else {}), "repair": repaired.record.to_facts()},
+        facts={**_facts(bundle, changed=changed), "repair": repaired.record.to_facts()},
         golden=golden,
         target_files=target.files,
         labels=bundle.labels if bundle else (held or fitted).label_names,
@@ -120,10 +124,20 @@ def repair(
     )
 
 
+def _facts(bundle: Bundle | None, *, changed: bool) -> dict[str, Any]:
+    """What a bundle knew already, and what is true of a changed file still."""
+    known = dict(bundle.facts) if bundle else {}
+    if changed:
+        known.pop("encoding", None)
+    return known
+
+
 def _quantized(model: Any) -> tuple[bytes | None, Bundle | None]:
     """The file of a bundle or of a quantized .tflite; None for a model."""
     if isinstance(model, Bundle):
         return model.content, model
+    if isinstance(model, bytes):
+        return TfliteModel.from_bytes(model).content, None
     if not isinstance(model, str | Path):
         return None, None
     place = Path(model)
