@@ -149,6 +149,15 @@ def test_4_bit_weights_are_rounded_until_the_gate_passes() -> None:
     assert errors[1] < errors[0]
 
 
+def test_a_file_that_gives_no_numbers_is_worse_than_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every step would seem to help it, the bad ones too."""
+    referee = Referee(FLOAT, rules(sqnr_db=10.0), SAMPLES)
+    broken = Score(float("nan"), None, True, 1000)
+    monkeypatch.setattr(referee, "_scored", lambda content: broken)
+    score = referee.score(b"broken")
+    assert (score.rank, score.passed) == (-200.0, False)
+
+
 @pytest.mark.slow
 def test_channels_of_unlike_size_under_one_scale_a_kernel() -> None:
     """Cross-layer equalization, from a model's conversion to the file: no training, no labels."""

@@ -20,6 +20,7 @@ from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.workload import batch_of
 
 _FLOAT_SET = "xnnpack"
+_WORST_DB = -200.0
 
 
 class Referee:
@@ -44,7 +45,7 @@ class Referee:
     def score(self, content: bytes) -> Score:
         """How the file does; raises KernelSetError where the truth does not run it."""
         if content not in self._scores:
-            self._scores[content] = self._scored(content)
+            self._scores[content] = _with_numbers(self._scored(content))
         return self._scores[content]
 
     def _scored(self, content: bytes) -> Score:
@@ -111,9 +112,13 @@ class Referee:
 def scored_or_none(referee: Referee, content: bytes) -> Score | None:
     """The score, or None for a file that cannot be run or compared."""
     try:
-        score = referee.score(content)
+        return referee.score(content)
     except (KernelSetError, UnsupportedModelError):
         return None
+
+
+def _with_numbers(score: Score) -> Score:
+    """A file that gives NaN or infinity is worse than any that does not, before a repair too."""
     if score.sqnr_db is not None and not np.isfinite(score.sqnr_db):
-        return replace(score, sqnr_db=-200.0, passed=False)
+        return replace(score, sqnr_db=_WORST_DB, passed=False)
     return score
