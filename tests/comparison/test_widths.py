@@ -17,11 +17,13 @@ import pytest
 import tfgreen as tg
 from tests.certificates import certificate_of
 from tests.conftest import ROOT, TrainedModel
-from tests.tiny_models import float_classifier, int8_classifier
+from tests.tiny_models import OpSpec, TensorSpec, build, float_classifier, int8_classifier
 from tfgreen.benchmarking.latency import Effort
 from tfgreen.bundle import Bundle
 from tfgreen.comparison import widths
 from tfgreen.comparison.intervals import wilson
+from tfgreen.comparison.record import RuntimeVerdict
+from tfgreen.comparison.runs import EverySet
 from tfgreen.comparison.widths import PROFILES, WIDTHS, compare
 from tfgreen.errors import (
     ConversionError,
@@ -31,7 +33,6 @@ from tfgreen.errors import (
     UsageError,
 )
 from tfgreen.profile import load_profile
-from tfgreen.runtimes import availability
 
 QUICK = Effort(
     sessions=1, rounds=5, budget_seconds=0.1, block_seconds=0.0002, warmup_seconds=0.0, probes=1
@@ -68,6 +69,16 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(widths, "make_bundle", make_bundle)
     return asked
+
+
+@pytest.fixture
+def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kernel set but micro is said to be right, and nothing is timed."""
+    right = [RuntimeVerdict(kernel_set=name, status="right") for name in ("xnnpack", "numpy")]
+    missing = RuntimeVerdict(kernel_set="micro", status="missing", message="pip it")
+    everywhere = EverySet((*right, missing), None, 0.0)
+    monkeypatch.setattr(widths, "run_everywhere", lambda *rest: everywhere)
+    monkeypatch.setattr(widths, "_timed", lambda *rest: None)
 
 
 def test_every_width_keeps_its_row(model: Path, exports: list[str]) -> None:
@@ -114,7 +125,9 @@ def test_every_width_keeps_its_row(model: Path, exports: list[str]) -> None:
         found.row("float16")
 
 
-def test_what_is_printed_and_drawn(model: Path, exports: list[str], tmp_path: Path) -> None:
+def test_what_is_printed_and_drawn(
+    model: Path, exports: list[str], untimed: None, tmp_path: Path
+) -> None:
     found = compare(model, CALIBRATION, evaluate=X, widths=("int8", "int4"), effort=QUICK)
     text = found.text()
     assert "int4 failed: There is no such kernel." in text
@@ -125,8 +138,8 @@ def test_what_is_printed_and_drawn(model: Path, exports: list[str], tmp_path: Pa
     assert lines[2].startswith("| float32 | ")
     assert "exact" in lines[2]
     assert lines[4].startswith("| int4: failed | – |")
-    everywhere = "all" if availability("micro").available else "all but micro (missing here)"
-    assert f"| {everywhere} |" in lines[3]
+    assert "| all but micro (missing here) |" in lines[3]
+    assert "micro was not asked: pip it" in text
     pytest.importorskip("matplotlib")
     for name in ("plot.png", "plot.svg"):
         assert found.plot(tmp_path / name).stat().st_size > 5_000
@@ -135,7 +148,7 @@ def test_what_is_printed_and_drawn(model: Path, exports: list[str], tmp_path: Pa
 
 
 def test_a_slow_truth_is_asked_less(
-    model: Path, exports: list[str], monkeypatch: pytest.MonkeyPatch
+    model: Path, exports: list[str], untimed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are scored on the samples that both answered."""
     monkeypatch.setattr(widths, "_LEAST_SCORED", 7)
@@ -156,6 +169,31 @@ def test_a_slow_truth_is_asked_less(
     assert int8.difference is not None
     assert int8.score is not None
     assert int8.difference.value == pytest.approx(int8.score.value - 1.0)
+
+
+def test_a_model_with_trained_steps_is_exported_itself(
+    model: Path, untimed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its float file holds them as pairs of QUANTIZE and DEQUANTIZE."""
+    tensors = [
+        TensorSpec("x", (1, 16), "float32"),
+        TensorSpec("stepped", (1, 16), "int8", scale=1 / 128),
+        TensorSpec("scores", (1, 16), "float32"),
+    ]
+    ops = [OpSpec("QUANTIZE", ["x"], ["stepped"]), OpSpec("DEQUANTIZE", ["stepped"], ["scores"])]
+    stepped = build(tensors, ops, ["x"], ["scores"])
+    sources = []
+
+    def make_bundle(source: Any, *rest: Any) -> Bundle:
+        sources.append(source)
+        raise ConversionError("Not here.")
+
+    monkeypatch.setattr(widths, "make_bundle", make_bundle)
+    for content in (stepped, float_classifier()):
+        monkeypatch.setattr(widths, "float_file", lambda *rest, content=content: content)
+        compare(model, CALIBRATION, evaluate=X, widths=("int8",), effort=QUICK)
+    assert sources[0] == model
+    assert Path(sources[1]).name == "float32.tflite"
 
 
 def test_what_cannot_be_compared_is_refused(model: Path, exports: list[str]) -> None:

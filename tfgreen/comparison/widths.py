@@ -66,8 +66,9 @@ def compare(
     """Export one model in several widths and put their costs side by side.
 
     The model is converted to a float file once; the widths are made from that file as
-    `tfgreen.export` makes them, and go through the same gates. A width that fails keeps its row,
-    with the reason. All files are then timed by turns on XNNPACK with one thread.
+    `tfgreen.export` makes them, and go through the same gates. (A model that was trained for int8
+    is exported itself each time: its steps are not in a float file.) A width that fails keeps its
+    row, with the reason. All files are then timed by turns on XNNPACK with one thread.
 
     Args:
         model: as for `tfgreen.export`.
@@ -101,8 +102,10 @@ def compare(
         content = float_file(model, Path(name) / "model", options, on_progress)
         place = Path(name) / "float32.tflite"
         place.write_bytes(content)
-        given = _given(TfliteModel.from_bytes(content), calibration, evaluate, accuracy_samples)
-        trial = _Trial(place, given, samples, tell)
+        floats = TfliteModel.from_bytes(content)
+        given = _given(floats, calibration, evaluate, accuracy_samples)
+        trained = any(tensor.quantization is not None for tensor in floats.tensors)
+        trial = _Trial(model if trained else place, options, given, samples, tell)
         made = [trial.float32(content)]
         made += [trial.width(width, PROFILES[width]) for width in chosen if width != FLOAT]
         timed = _timed(made, effort, tell)
@@ -151,8 +154,16 @@ class _Made:
 class _Trial:
     """One width after the other, on the same samples."""
 
-    def __init__(self, place: Path, given: _Given, samples: int, tell: OnProgress) -> None:
-        self._place, self._given, self._samples, self._tell = place, given, samples, tell
+    def __init__(
+        self,
+        source: Any,
+        conversion: ConversionOptions,
+        given: _Given,
+        samples: int,
+        tell: OnProgress,
+    ) -> None:
+        self._source, self._given, self._tell = source, given, tell
+        self._options = ExportOptions(samples=samples, encoding="dense", conversion=conversion)
         self._float_scores: np.ndarray | None = None
         self.scoring: Scoring | None = None
 
@@ -176,11 +187,11 @@ class _Trial:
         row = WidthRow(width=width, profile=profile)
         try:
             bundle = make_bundle(
-                self._place,
+                self._source,
                 self._given.calibration,
                 rules,
                 self._given.evaluation,
-                ExportOptions(samples=self._samples, encoding="dense"),
+                self._options,
                 tell,
             )
             found = bundle.certificate
@@ -205,7 +216,7 @@ class _Trial:
         """The row with bytes, score, arena and runtimes."""
         model = TfliteModel.from_bytes(content)
         truth = truth_here(rules.kernel_sets.truth)
-        few = self._given.evaluation.spread(self._samples)
+        few = self._given.evaluation.spread(self._options.samples)
         self._tell(f"{row.width}: running on every kernel set", 0, 0)
         everywhere = run_everywhere(model, few, truth, rules.limits, certificate)
         return row.model_copy(
