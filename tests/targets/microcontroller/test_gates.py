@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +16,12 @@ from tests.conftest import TrainedModel
 from tests.float_files import float_file
 from tests.targets.microcontroller import files
 from tests.tflite import small_networks
+from tests.trained_models import digits
 from tfgreen.bundle import Bundle
 from tfgreen.cli.main import tfgreen_command
 from tfgreen.errors import GateError
-from tfgreen.pipeline import export
+from tfgreen.pipeline import export, make_bundle
+from tfgreen.profile import load_profile
 from tfgreen.runtimes import availability
 from tfgreen.verification import Certificate
 
@@ -62,7 +67,9 @@ def test_an_arena_over_the_budget(tmp_path: Path) -> None:
     path = tmp_path / "small-net.tflite"
     path.write_bytes(small_networks.two_convolutions_added())
     calibration = small_networks.runs(shape=(6, 6, 4))
-    with pytest.raises(GateError, match=r"over the budget of 1,024: most of it is the tail") as caught:
+    with pytest.raises(
+        GateError, match=r"over the budget of 1,024: most of it is the tail"
+    ) as caught:
         export(path, calibration, profile="microcontroller-int8", arena="1KB")
     assert caught.value.exit_code == 3
     bundle = caught.value.bundle
@@ -77,18 +84,58 @@ def test_an_arena_over_the_budget(tmp_path: Path) -> None:
     assert certificate.failed_checks == bundle.certificate.failed_checks
 
 
+def printed(content: bytes, folder: Path) -> dict[str, int]:
+    """What TFLM prints of its arena when it is called without tfgreen."""
+    path = folder / "file.tflite"
+    path.write_bytes(content)
+    script = (
+        "import sys\n"
+        "from tflite_micro.python.tflite_micro import runtime\n"
+        "content = open(sys.argv[1], 'rb').read()\n"
+        "runtime.Interpreter.from_bytes(content, arena_size=1 << 20).print_allocations()\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stderr
+    return {part: int(size) for part, size in re.findall(r"allocation (\w+) (\d+) bytes", told)}
+
+
+def check_arena(bundle: Bundle, folder: Path) -> None:
+    own, facts = printed(bundle.content, folder), bundle.certificate.target["arena"]
+    assert {part: facts[f"{part}_bytes"] for part in ("total", "head", "tail")} == own
+    assert facts["planned_head_bytes"] == own["head"]
+    assert facts["to_load_bytes"] >= own["total"]
+    assert b"<svg" in bundle.target_files["microcontroller/arena.svg"]
+    assert any(name.endswith("op_resolver.h") for name in bundle.target_files)
+
+
 @needs_micro
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["keyword", "residual", "autoencoder"])
 def test_the_arena_of_trained_models(
     name: str,
     trained_model: Callable[[str], TrainedModel],
+    tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Head, tail and total as TFLM prints them; the plan's head is the same."""
     floats = float_file(trained_model(name), tmp_path_factory)
-    bundle = export(floats.path, floats.calibration, profile="microcontroller-int8", samples=8)
-    facts = bundle.certificate.target["arena"]
-    assert facts["total_bytes"] == bundle.certificate.arena_bytes
-    assert facts["planned_head_bytes"] == facts["head_bytes"] == bundle.certificate.arena_head_bytes
-    assert b"<svg" in bundle.target_files["microcontroller/arena.svg"]
+    profile = load_profile("microcontroller-int8")
+    check_arena(make_bundle(floats.path, floats.calibration, profile), tmp_path)
+
+
+@needs_micro
+@pytest.mark.slow
+def test_the_arena_of_a_mobilenet(tmp_path: Path) -> None:
+    """MLPerf Tiny's: width 0.25, 96 x 96 x 3; the weights do not matter here.
+
+    But for the SOFTMAX: TFLM aborts on one whose logits are as small as those of random weights.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNet(
+        (96, 96, 3), alpha=0.25, weights=None, classes=2, classifier_activation=None
+    )
+    images = digits(96, 3)[0][:64]
+    bundle = make_bundle(model, images, load_profile("microcontroller-int8"))
+    check_arena(bundle, tmp_path)
+    assert bundle.certificate.target["arena"]["head_bytes"] == 73_728
