@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tfgreen as tg
+from tests.certificates import certificate_of
 from tests.tiny_models import OpSpec, TensorSpec, build, int8_classifier
 from tfgreen.benchmarking import latency
 from tfgreen.benchmarking.files import TimedFile, read_files, width_of
@@ -15,6 +16,7 @@ from tfgreen.benchmarking.latency import Effort, benchmark, benchmark_files
 from tfgreen.benchmarking.record import PER_OP
 from tfgreen.benchmarking.text import seconds_text
 from tfgreen.errors import (
+    IntegrityError,
     InvalidDataError,
     InvalidModelError,
     MissingDependencyError,
@@ -69,7 +71,17 @@ def test_end_to_end(folder: Path) -> None:
     assert found.row("int8.tflite") == found.rows[0]
 
 
-def test_bundles_and_names(folder: Path, tmp_path: Path) -> None:
+def test_bundles_are_checked(tmp_path: Path) -> None:
+    content = int8_classifier()
+    bundle = tg.Bundle(content, certificate_of(content), tg.load_profile()).save(tmp_path / "kws")
+    (file,) = read_files([bundle])
+    assert (file.name, file.content) == ("kws", content)
+    (bundle / "model.tflite").write_bytes(float_adder())
+    with pytest.raises(IntegrityError, match="not the file that the manifest describes"):
+        read_files([bundle])
+
+
+def test_names_that_are_alike_become_paths(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "int8.tflite").write_bytes(int8_classifier())
@@ -215,9 +227,31 @@ def test_a_row_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         made_up(monkeypatch, [1, 1]).row("other.tflite")
 
 
-def test_widths() -> None:
-    assert width_of(TfliteModel.from_bytes(int8_classifier())) == "int8"
-    assert width_of(TfliteModel.from_bytes(float_adder())) == "float32"
+def weighted(dtype: str, activation: str = "float32") -> bytes:
+    """A FULLY_CONNECTED with weights of a dtype; activations stay float unless said."""
+    scale = None if dtype.startswith("float") else 0.1
+    data = bytes(32 if dtype == "float16" else 8 if dtype == "int4" else 16)
+    tensors = [
+        TensorSpec("x", (1, 4), activation, scale=None if activation == "float32" else 0.1),
+        TensorSpec("w", (4, 4), dtype, scale=scale, data=data),
+        TensorSpec("y", (1, 4), activation, scale=None if activation == "float32" else 0.1),
+    ]
+    return build(tensors, [OpSpec("FULLY_CONNECTED", ["x", "w", ""], ["y"])], ["x"], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("content", "width"),
+    [
+        (int8_classifier(), "int8"),
+        (float_adder(), "float32"),
+        (weighted("float16"), "float16"),
+        (weighted("int8"), "dynamic-int8"),
+        (weighted("int4"), "int4"),
+        (weighted("int8", "int16"), "int16x8"),
+    ],
+)
+def test_widths(content: bytes, width: str) -> None:
+    assert width_of(TfliteModel.from_bytes(content)) == width
 
 
 def test_times_have_a_unit_that_fits() -> None:

@@ -13,7 +13,7 @@ Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4",
 RowStatus = Literal["ok", "failed", "crashed", "timed-out"]
 
 PER_OP = (
-    "Times op by op are not told: LiteRT's Python package gives none, and ops that are timed "
+    "Times op by op are not told: LiteRT's Python package reaches no profiler, and ops timed "
     "alone are not the ones that run fused in the whole file."
 )
 
