@@ -33,6 +33,11 @@ def test_figures() -> None:
     assert "SRAM of the target" in text
 
 
+def test_the_arena_in_its_parts() -> None:
+    certificate = certificate_of(b"x").model_copy(update={"arena_head_bytes": 16_000})
+    assert "24,272 bytes (8,272 of them the tail), 25,000 to load" in text_of(certificate)
+
+
 def test_what_saturates() -> None:
     text = text_of(certificate_of(CONTENT))
     (row,) = [line for line in text.splitlines() if "14.2 bits" in line]
