@@ -283,6 +283,44 @@ def test_the_worst_names_compile(tmp_path: Path) -> None:
     assert json.loads(output_of(project.compile(main, [ANSWERS])))["max_steps"] == 0
 
 
+ARDUINO = """
+#pragma once
+#include <cstdio>
+struct Port {
+  void begin(long) {}
+  void print(const char* text) { std::fputs(text, stdout); }
+  explicit operator bool() const { return true; }
+};
+static Port Serial;
+static unsigned long micros() { return 7; }
+void setup();
+int main() { setup(); }
+"""
+ESP_IDF = """
+#include <cstdint>
+static std::int64_t esp_timer_get_time() { return 7; }
+extern "C" void app_main(void);
+int main() { app_main(); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("example", "header", "shim"),
+    [
+        ("golden_test/golden_test.ino", "TensorFlowLite.h", ARDUINO),
+        ("golden_test_esp_idf/app_main.cc", "esp_timer.h", ESP_IDF),
+    ],
+)
+def test_the_examples_of_boards_print_the_line(
+    project: Project, example: str, header: str, shim: str
+) -> None:
+    (project.folder / header).write_text(shim)
+    main = (project.root / "examples" / example).read_text()
+    program = project.compile(main, [ANSWERS], options=[f"-I{project.folder}"])
+    line = json.loads(output_of(program))
+    assert (line["status"], line["runs"][0]["microseconds"]) == ("ok", 0)
+
+
 def test_two_models_live_in_one_firmware(tmp_path: Path, project: Project) -> None:
     files = render_sources(project.content, PROFILE, project.golden, "other")
     written(files, tmp_path)
