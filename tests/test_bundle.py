@@ -31,6 +31,7 @@ from tfgreen.errors import (
     OutputExistsError,
     UsageError,
 )
+from tfgreen.footprint.ledger import Ledger
 from tfgreen.golden import Golden
 from tfgreen.manifest import sha256
 from tfgreen.profile import load_profile
@@ -70,6 +71,19 @@ def bundle() -> Bundle:
         calibration_source="calib.npz",
         labels=("yes", "no", "up", "naïve"),
     )
+
+
+def test_a_ledger_is_kept_beside_the_rest(bundle: Bundle, tmp_path: Path) -> None:
+    ledger = Ledger()
+    with ledger.stage("train"):
+        pass
+    assert Bundle.read(bundle.save(tmp_path / "without")).ledger is None
+    kept = replace(bundle, ledger=ledger.document)
+    folder = kept.save(tmp_path / "with")
+    assert listed(folder) == FILES | {"ledger.json"}
+    read = Bundle.read(folder)
+    assert read.ledger == ledger.document
+    assert read.target_files == {}
 
 
 def listed(folder: Path) -> set[str]:

@@ -29,6 +29,7 @@ from tfgreen.errors import (
     UsageError,
 )
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.footprint.ledger import Ledger
 from tfgreen.given_samples import GivenSamples
 from tfgreen.golden import Golden
 from tfgreen.pipeline import export
@@ -56,6 +57,34 @@ def keyword_bundle(keyword_model: TrainedModel) -> Bundle:
         profile="microcontroller-int8",
         evaluate=keyword_model.evaluation,
     )
+
+
+def test_a_bundle_keeps_what_the_export_took(keyword_bundle: Bundle, tmp_path: Path) -> None:
+    """TensorFlow runs in a child: its processor time is in, or the conversion would take none."""
+    assert keyword_bundle.ledger is not None
+    ledger = Ledger()
+    ledger.add(keyword_bundle.ledger)
+    stages = ledger.stages()
+    assert list(stages) == ["conversion", "encoding", "verification"]
+    assert stages["conversion"].cpu_seconds > 2
+    assert stages["verification"].cpu_seconds > 0.1
+    assert all(stage.method == "modelled" for stage in stages.values())
+    assert ledger.total(purpose="training").entries == 0
+    read = Bundle.read(keyword_bundle.save(tmp_path / "kws"))
+    assert read.ledger == keyword_bundle.ledger
+
+
+def test_a_given_ledger_goes_before_the_export_s_own(tmp_path: Path) -> None:
+    given = Ledger(tmp_path / "training.json")
+    with given.stage("train"):
+        pass
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(small_networks.dense())
+    bundle = export(path, profile="mobile-float16", ledger=tmp_path / "training.json")
+    assert bundle.ledger is not None
+    names = [entry.stage for entry in bundle.ledger.entries]
+    assert names == ["train", "conversion", "encoding", "verification"]
+    assert Ledger.read(tmp_path / "training.json").document == given.document
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ PAGES = {
     "docs/export.md": 1,
     "docs/benchmark.md": 4,
     "docs/compare.md": 2,
+    "docs/footprint.md": 6,
 }
 
 pytestmark = pytest.mark.slow

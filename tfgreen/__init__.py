@@ -12,6 +12,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfgreen.accounting.record import FootprintReport
+    from tfgreen.accounting.report import report
+    from tfgreen.accounting.subjects import Device
     from tfgreen.benchmarking.latency import benchmark
     from tfgreen.benchmarking.record import Benchmark
     from tfgreen.bundle import Bundle
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from tfgreen.examination import bit_sensitivity, diagnose
+    from tfgreen.footprint.callback import MeterCallback
+    from tfgreen.footprint.ledger import Ledger
+    from tfgreen.footprint.meter import Meter
     from tfgreen.inspection import inspect
     from tfgreen.mending import repair
     from tfgreen.models.bridge import register_twin
@@ -68,16 +74,21 @@ __all__ = [
     "Clustering",
     "Comparison",
     "ConversionError",
+    "Device",
     "Diagnosis",
     "Distillation",
     "Distiller",
     "ExportProfile",
+    "FootprintReport",
     "GateError",
     "IntegrityError",
     "InvalidDataError",
     "InvalidModelError",
     "InvalidProfileError",
     "KernelSetError",
+    "Ledger",
+    "Meter",
+    "MeterCallback",
     "MissingDependencyError",
     "MissingPathError",
     "MovingAverage",
@@ -108,6 +119,7 @@ __all__ = [
     "pruning_report",
     "register_twin",
     "repair",
+    "report",
     "sensitivity_scan",
     "verify",
 ]
@@ -121,6 +133,7 @@ _MODULES = {
     "Clustering": "tfgreen.compression.clustering.clustering",
     "compare": "tfgreen.comparison.widths",
     "Comparison": "tfgreen.comparison.record",
+    "Device": "tfgreen.accounting.subjects",
     "diagnose": "tfgreen.examination",
     "Diagnosis": "tfgreen.verification.diagnosis.record",
     "Distillation": "tfgreen.compression.distillation.distillation",
@@ -128,10 +141,14 @@ _MODULES = {
     "export": "tfgreen.pipeline",
     "ExportProfile": "tfgreen.profile",
     "fold_batch_normalization": "tfgreen.compression.folding",
+    "FootprintReport": "tfgreen.accounting.record",
     "inspect": "tfgreen.inspection",
+    "Ledger": "tfgreen.footprint.ledger",
     "list_profiles": "tfgreen.profile",
     "load_model": "tfgreen.models.loading",
     "load_profile": "tfgreen.profile",
+    "Meter": "tfgreen.footprint.meter",
+    "MeterCallback": "tfgreen.footprint.callback",
     "MovingAverage": "tfgreen.compression.distillation.teachers",
     "prune": "tfgreen.compression.pruning.one_shot",
     "prune_iteratively": "tfgreen.compression.pruning.iterative",
@@ -140,6 +157,7 @@ _MODULES = {
     "QuantizationAwareTraining": "tfgreen.compression.quantization.quantization",
     "register_twin": "tfgreen.models.bridge",
     "repair": "tfgreen.mending",
+    "report": "tfgreen.accounting.report",
     "sensitivity_scan": "tfgreen.compression.pruning.sensitivity",
     "TeacherCache": "tfgreen.compression.distillation.teacher_cache",
     "verify": "tfgreen.recheck",

@@ -1,9 +1,10 @@
 """Bundle: what an export returns, on disk and back.
 
 `save("kws.tflite")` writes the file and `kws.certificate.json` beside it. Any other path is a
-folder with `model.tflite`, `manifest.json`, `certificate.json`, `golden.npz`, `preprocess.json`
-and `snippets/`. A kill leaves the old folder, or none; of the two files it may leave the new
-certificate alone, whose `model_sha256` tells that it belongs to another file.
+folder with `model.tflite`, `manifest.json`, `certificate.json`, `golden.npz`, `preprocess.json`,
+`snippets/`, and `ledger.json` if one was kept. A kill leaves the old folder, or none; of the two
+files it may leave the new certificate alone, whose `model_sha256` tells that it belongs to
+another file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tfgreen import manifest as on_disk
 from tfgreen import writing
 from tfgreen.errors import IntegrityError, OutputError, OutputExistsError, UsageError
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.footprint.entry import LedgerDocument
 from tfgreen.golden import Golden
 from tfgreen.manifest import DataOrigin, GoldenFacts, Manifest
 from tfgreen.preprocess import Preprocess
@@ -47,6 +49,7 @@ class Bundle:
         evaluation_sha256, evaluation_source: the same of the evaluation samples.
         labels: class names in output order, when the data told them.
         versions: the stack that made the file, package → version.
+        ledger: what making it took, stage by stage; None where nobody kept one.
     """
 
     content: bytes
@@ -61,6 +64,7 @@ class Bundle:
     evaluation_source: str | None = None
     labels: tuple[str, ...] | None = None
     versions: Mapping[str, str] = field(default_factory=stack_versions)
+    ledger: LedgerDocument | None = None
 
     def __repr__(self) -> str:
         return (
@@ -126,6 +130,7 @@ class Bundle:
             evaluation_source=evaluation.source if evaluation else None,
             labels=manifest.labels,
             versions=manifest.versions,
+            ledger=_ledger_of(files),
         )
 
     def _folder_files(self) -> dict[str, bytes]:
@@ -137,6 +142,8 @@ class Bundle:
         }
         for name, text in render_snippets(self.preprocess).items():
             files[f"{SNIPPETS}/{name}"] = text.encode()
+        if self.ledger is not None:
+            files[on_disk.LEDGER] = self.ledger.to_json().encode()
         files = {**self.target_files, **files}
         return files | {on_disk.MANIFEST: self._manifest(files).to_json().encode()}
 
@@ -206,8 +213,14 @@ def _is_file(path: str | Path) -> bool:
 
 
 def _is_own(name: str) -> bool:
-    """Whether a file is one that every bundle has."""
-    return name in on_disk.REQUIRED or name.startswith(f"{SNIPPETS}/")
+    """Whether a file is a bundle's own, and not its target's."""
+    always = name in on_disk.REQUIRED or name == on_disk.LEDGER
+    return always or name.startswith(f"{SNIPPETS}/")
+
+
+def _ledger_of(files: Mapping[str, bytes]) -> LedgerDocument | None:
+    content = files.get(on_disk.LEDGER)
+    return None if content is None else LedgerDocument.from_json(content, on_disk.LEDGER)
 
 
 def _origin(sha256: str | None, source: str | None) -> DataOrigin | None:

@@ -15,7 +15,7 @@ from tfgreen.profile import ExportProfile
 
 SCHEMA_VERSION: Literal[1] = 1
 MANIFEST, MODEL, CERTIFICATE = "manifest.json", "model.tflite", "certificate.json"
-GOLDEN, PREPROCESS = "golden.npz", "preprocess.json"
+GOLDEN, PREPROCESS, LEDGER = "golden.npz", "preprocess.json", "ledger.json"
 REQUIRED = (MODEL, CERTIFICATE, GOLDEN, PREPROCESS)
 
 _FORMAT: Literal["tfgreen-bundle"] = "tfgreen-bundle"

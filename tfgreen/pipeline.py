@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tfgreen.data import Samples
 from tfgreen.encodings import Choice, check_wanted, choose_encoding
 from tfgreen.errors import GateError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.footprint.ledger import Ledger, as_ledger
 from tfgreen.given_samples import GivenSamples
 from tfgreen.models.loading import ModelSource, identify, save_for_worker
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
@@ -57,6 +59,7 @@ class ExportOptions:
     samples: how many samples the gates run, 64 by default; metrics use up to 2,000 of `evaluate`.
     encoding: how the weights are stored: "auto", "dense", or one of the profile's encodings.
     repair: make a file that misses its fidelity gate better, see `tfgreen.verification.repair`.
+    ledger: what the stages before took, or the path of one; the bundle's begins with it.
     conversion: custom objects, safety, select ops, memory and time of the child.
     """
 
@@ -65,6 +68,7 @@ class ExportOptions:
     encoding: str = "auto"
     conversion: ConversionOptions = field(default_factory=ConversionOptions)
     repair: bool = False
+    ledger: Ledger | str | Path | None = None
 
 
 def export(
@@ -85,6 +89,7 @@ def export(
     samples: int = SAMPLES,
     encoding: str = "auto",
     repair: bool = False,
+    ledger: Ledger | str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Bundle:
     """Convert a trained model for a target, prove what the file computes, print the verdict.
@@ -115,6 +120,8 @@ def export(
         repair: make a file that misses its fidelity gate better, the cheapest way first, until
             the gate passes or nothing helps; the certificate's notes tell every step that was
             kept. Judged on a quarter of the calibration samples, which no step is fitted to.
+        ledger: what training and compressing the model took (`tg.Ledger`, or its path); the
+            bundle keeps it, with the stages of this export.
         on_progress: called with (step, done, of); by default progress is shown on a terminal and
             in notebooks.
 
@@ -132,7 +139,7 @@ def export(
         allow_select_ops=allow_select_ops,
         memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
-    options = ExportOptions(against, samples, encoding, conversion, repair)
+    options = ExportOptions(against, samples, encoding, conversion, repair, ledger)
     with live_progress() as shown:
         tell = on_progress or shown
         bundle = make_bundle(model, calibration, rules, evaluate, options, tell)
@@ -160,8 +167,9 @@ def make_bundle(
     refuse_unknown_ops(profile)  # before the work, not after it
     options = options or ExportOptions()
     check_wanted(options.encoding, profile)
+    spent = _begun(options.ledger)
     tell = on_progress or (lambda step, done, of: None)
-    with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder, spent.stage("conversion"):
         place = _as_file(model, Path(folder) / "model", profile.batch)
         source = identify(place)
         origin = _model_facts(source, is_file=isinstance(model, str | Path))
@@ -177,24 +185,27 @@ def make_bundle(
         data = data.with_class_findings(conversion.content)
         float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
     judged = data.evaluation or data.calibration
-    repaired = _repaired(conversion, float_content, data, profile, options, tell)
+    with spent.stage("repair") if options.repair else nullcontext():
+        repaired = _repaired(conversion, float_content, data, profile, options, tell)
     content = conversion.content if repaired is None else repaired.content
     repair_notes = tuple(repaired.record.notes()) if repaired else ()
     if options.repair and repaired is None:
         repair_notes = ("Not repaired: its steps were trained, and repair would choose others.",)
     profile = profile if repaired is None else repaired.rules(profile)
     tell("choosing the encoding", 0, 0)
-    encoded = _encoded(content, profile, judged, options.encoding)
-    certificate = certify(
-        encoded.content,
-        profile,
-        float_content=float_content,
-        samples=judged,
-        metric_samples=data.evaluation,
-        sample_limit=options.samples,
-        allow_select_ops=options.conversion.allow_select_ops,
-        on_progress=on_progress,
-    )
+    with spent.stage("encoding"):
+        encoded = _encoded(content, profile, judged, options.encoding)
+    with spent.stage("verification"):
+        certificate = certify(
+            encoded.content,
+            profile,
+            float_content=float_content,
+            samples=judged,
+            metric_samples=data.evaluation,
+            sample_limit=options.samples,
+            allow_select_ops=options.conversion.allow_select_ops,
+            on_progress=on_progress,
+        )
     tell("golden vectors", 0, 0)
     golden = golden_vectors(encoded.content, judged, profile)
     certificate = _with_origin(certificate, conversion, data, encoded, repair_notes)
@@ -215,8 +226,17 @@ def make_bundle(
         golden=golden,
         target_files=target.files,
         labels=judged.label_names if judged is not None else None,
+        ledger=spent.document,
         **data.origins(),
     )
+
+
+def _begun(given: Ledger | str | Path | None) -> Ledger:
+    """A ledger for one export, which begins with what was spent before; the given one stays."""
+    ledger, before = Ledger(), as_ledger(given)
+    if before is not None:
+        ledger.add(before)
+    return ledger
 
 
 def _repaired(

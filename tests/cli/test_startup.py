@@ -46,6 +46,9 @@ QUICK = [
     (["benchmark"], 2),
     (["benchmark", "no-such.tflite"], 2),
     (["benchmark", "setup.cfg", "--port", "22"], 2),
+    (["report"], 2),
+    (["report", "no-such.tflite"], 2),
+    (["report", "setup.cfg", "--kernels", "none"], 2),
     (["demo", "stray"], 2),
 ]
 

@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     help="How weights are stored: auto, dense, sparse, lut or decode.",
 )
 @click.option("--repair", is_flag=True, help="Make a file that misses its fidelity gate better.")
+@click.option(
+    "--ledger",
+    type=options.EXISTING,
+    metavar="FILE.json",
+    help="What training took: the bundle keeps it with the export's own.",
+)
 @options.bundle
 @options.printing
 def export(
@@ -115,6 +121,7 @@ def _export_options(
     allow_select_ops: bool,
     memory_limit: str | None,
     repair: bool,
+    ledger: str | None,
 ) -> ExportOptions:
     from tfgreen.pipeline import ExportOptions
     from tfgreen.profile import parse_bytes
@@ -126,4 +133,4 @@ def _export_options(
         allow_select_ops=allow_select_ops,
         memory_limit_bytes=None if memory_limit is None else parse_bytes(memory_limit),
     )
-    return ExportOptions(against, samples, encoding, conversion, repair)
+    return ExportOptions(against, samples, encoding, conversion, repair, ledger)

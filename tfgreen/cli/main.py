@@ -18,6 +18,7 @@ from tfgreen.cli.export import export
 from tfgreen.cli.inspect import inspect
 from tfgreen.cli.profiles import profiles
 from tfgreen.cli.repair import repair
+from tfgreen.cli.report import report
 from tfgreen.cli.verify import verify
 
 _TERMINATED = 128 + signal.SIGTERM
@@ -61,6 +62,7 @@ for _verb in (
     inspect,
     compare,
     benchmark,
+    report,
     profiles,
     doctor,
     demo,

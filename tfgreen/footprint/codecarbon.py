@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -82,6 +84,8 @@ class CodecarbonCounter:
 @cache
 def _reason_against() -> str | None:
     """Why it cannot measure here; looked into once in a process, since it takes a second."""
+    if sys.platform == "linux" and not _is_raspberry():
+        return "on Linux it reads no counter but RAPL's"
     if importlib.util.find_spec("codecarbon") is None:
         return 'it is not installed (pip install "tfgreen[energy]")'
     try:
@@ -92,6 +96,13 @@ def _reason_against() -> str | None:
     if _meter_of(tracker) is None:
         return "it has no meter here and would only guess from the processor's name"
     return None
+
+
+def _is_raspberry() -> bool:
+    try:
+        return "Raspberry" in Path("/proc/device-tree/model").read_text(errors="replace")
+    except OSError:
+        return False
 
 
 def _started() -> Any:

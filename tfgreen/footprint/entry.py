@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import StringConstraints, ValidationError
 
+from tfgreen.errors import InvalidDataError
 from tfgreen.footprint.amounts import Amount, NotNegative, Record
 from tfgreen.footprint.reading import Method, Reading, total_seconds, weakest
 
@@ -16,6 +18,7 @@ StageName = Annotated[
 ]
 Moment = Annotated[str, StringConstraints(pattern=r"^[0-9T:.+-]{10,40}$")]
 
+SCHEMA_VERSION: Literal[1] = 1
 TRAIN = "train"
 
 
@@ -62,6 +65,38 @@ class Total(Record):
             wall_seconds=total_seconds(reading.wall_seconds for reading in readings),
             entries=len(entries),
         )
+
+
+class LedgerDocument(Record):
+    """A ledger on disk and inside bundles."""
+
+    format: Literal["tfgreen-ledger"] = "tfgreen-ledger"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    entries: tuple[Entry, ...] = ()
+
+    def to_json(self) -> str:
+        """One JSON document, ending in a newline; `from_json` reads it back."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str = "This text") -> LedgerDocument:
+        """Read what `to_json` wrote. Raises InvalidDataError for anything else."""
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidDataError(f"{where} is no ledger: it is no JSON.") from error
+        version = fields.get("schema_version") if isinstance(fields, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise InvalidDataError(
+                f"{where} was written by a newer tfgreen (ledger schema {version}, this one reads "
+                f"up to {SCHEMA_VERSION}). Upgrade with `pip install -U tfgreen`."
+            )
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            at = ".".join(map(str, first["loc"])) or "document"
+            raise InvalidDataError(f"{where} is no ledger: at '{at}', {first['msg']}.") from error
 
 
 def longer(one: Entry, other: Entry) -> Entry:

@@ -30,8 +30,8 @@ class GridFactor(Record):
     source: Sentence
 
     def __str__(self) -> str:
-        where = f"{self.region} {self.year}, " if self.region else ""
-        return f"{self.grams_per_kwh:g} g CO2e/kWh, average intensity ({where}{self.source})"
+        where = f"of {self.region} in {self.year}" if self.region else self.source
+        return f"{self.grams_per_kwh:g} g CO2e/kWh (average intensity, {where})"
 
 
 def grid_factor(region: str | None = None, grams_per_kwh: float | None = None) -> GridFactor | None:
@@ -96,7 +96,8 @@ def closest(region: str) -> list[str]:
     figures = _table()["grams_per_kwh"]
     names_to_codes = {name: code for code, name in names.items()}
     text = region.strip().lower()
-    found = [_NICKNAMES[text]] if text in _NICKNAMES else []
+    found = [code for code, name in names.items() if text in (code.lower(), name.lower())]
+    found += [_NICKNAMES[text]] if text in _NICKNAMES else []
     if len(text) > 2:
         found += [code for code, name in names.items() if name.lower().startswith(text)]
         found += [names_to_codes[name] for name in _alike(text.title(), names_to_codes)]

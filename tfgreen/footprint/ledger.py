@@ -12,17 +12,13 @@ A process that is killed leaves the energy it had spent; the one that takes over
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import ValidationError
+from typing import Any
 
 from tfgreen.errors import InvalidDataError, MissingPathError
-from tfgreen.footprint.amounts import Record
-from tfgreen.footprint.entry import Entry, Purpose, Total, longer, purpose_of
+from tfgreen.footprint.entry import Entry, LedgerDocument, Purpose, Total, longer, purpose_of
 from tfgreen.footprint.meter import Meter
 from tfgreen.footprint.stretch import Stretch, announced
 from tfgreen.footprint.wording import amount_text, seconds_text
@@ -33,19 +29,9 @@ try:
 except ImportError:  # Windows: two processes should not write one ledger there
     fcntl = None  # type: ignore[assignment]
 
-SCHEMA_VERSION: Literal[1] = 1
-FORMAT: Literal["tfgreen-ledger"] = "tfgreen-ledger"
 CHECKPOINT_SECONDS = 10.0
 
 _LARGEST_BYTES = 64 * 1024**2
-
-
-class LedgerDocument(Record):
-    """A ledger on disk and inside bundles."""
-
-    format: Literal["tfgreen-ledger"] = FORMAT
-    schema_version: Literal[1] = SCHEMA_VERSION
-    entries: tuple[Entry, ...] = ()
 
 
 class Ledger:
@@ -149,13 +135,13 @@ class Ledger:
 
     def to_json(self) -> str:
         """One JSON document, ending in a newline; `from_json` reads it back."""
-        return self.document.model_dump_json(indent=2) + "\n"
+        return self.document.to_json()
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "This text") -> Ledger:
         """Read what `to_json` wrote. Raises InvalidDataError for anything else."""
         ledger = cls()
-        ledger._take(_document(text, where).entries)
+        ledger._take(LedgerDocument.from_json(text, where).entries)
         return ledger
 
     @classmethod
@@ -220,26 +206,6 @@ def _line(name: str, total: Total) -> str:
         f"({', '.join(total.sources) or 'nothing entered'}), "
         f"{seconds_text(total.cpu_seconds)} of processor time, {seconds_text(total.wall_seconds)}"
     )
-
-
-def _document(text: str | bytes, where: str) -> LedgerDocument:
-    try:
-        fields = json.loads(text)
-        version = fields.get("schema_version") if isinstance(fields, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise InvalidDataError(
-                f"{where} was written by a newer tfgreen (ledger schema {version}, this one reads "
-                f"up to {SCHEMA_VERSION}). Upgrade with `pip install -U tfgreen`."
-            )
-        return LedgerDocument.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        at = ".".join(map(str, first["loc"])) or "document"
-        raise InvalidDataError(f"{where} is no ledger: at '{at}', {first['msg']}.") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InvalidDataError):
-            raise
-        raise InvalidDataError(f"{where} is no ledger: it is no JSON.") from error
 
 
 @contextlib.contextmanager

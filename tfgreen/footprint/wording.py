@@ -34,6 +34,15 @@ def amount_text(amount: Amount, unit: str) -> str:
     return f"{typical} {prefix}{unit} ({low} to {high})"
 
 
+def kwh_text(kwh: Amount) -> str:
+    """Energy at the meter in watt-hours.
+
+    >>> kwh_text(Amount.exactly(0.0258)), kwh_text(Amount.exactly(1480.0))
+    ('25.8 Wh', '1.48 MWh')
+    """
+    return amount_text(kwh * 1000, "Wh")
+
+
 def plain_amount_text(amount: Amount) -> str:
     """Money: no prefix and no unit; the currency is that of the price.
 
