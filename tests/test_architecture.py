@@ -65,6 +65,7 @@ PUBLIC_NAMES = {
     "MovingAverage",
     "Pruning",
     "QuantizationAwareTraining",
+    "SlicedDecoder",
     "TeacherCache",
     "benchmark",
     "bit_sensitivity",
@@ -76,6 +77,7 @@ PUBLIC_NAMES = {
     "list_profiles",
     "load_model",
     "load_profile",
+    "merge_lora",
     "prune",
     "prune_iteratively",
     "pruning_report",
@@ -83,7 +85,9 @@ PUBLIC_NAMES = {
     "repair",
     "report",
     "sensitivity_scan",
+    "slice_decoder",
     "verify",
+    "with_lora",
 }
 
 KERAS_2 = {"tf_keras", "tensorflow_model_optimization"}

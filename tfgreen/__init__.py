@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfgreen.compression.distillation.teacher_cache import TeacherCache
     from tfgreen.compression.distillation.teachers import MovingAverage
     from tfgreen.compression.folding import fold_batch_normalization
+    from tfgreen.compression.lora import merge_lora, with_lora
     from tfgreen.compression.pruning.iterative import prune_iteratively
     from tfgreen.compression.pruning.one_shot import prune
     from tfgreen.compression.pruning.pruning import Pruning
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from tfgreen.footprint.callback import MeterCallback
     from tfgreen.footprint.ledger import Ledger
     from tfgreen.footprint.meter import Meter
+    from tfgreen.generative.slicing import SlicedDecoder, slice_decoder
     from tfgreen.inspection import inspect
     from tfgreen.mending import repair
     from tfgreen.models.bridge import register_twin
@@ -97,6 +99,7 @@ __all__ = [
     "Pruning",
     "QuantizationAwareTraining",
     "RemoteHostError",
+    "SlicedDecoder",
     "TeacherCache",
     "TfgreenError",
     "UnknownNameError",
@@ -114,6 +117,7 @@ __all__ = [
     "list_profiles",
     "load_model",
     "load_profile",
+    "merge_lora",
     "prune",
     "prune_iteratively",
     "pruning_report",
@@ -121,7 +125,9 @@ __all__ = [
     "repair",
     "report",
     "sensitivity_scan",
+    "slice_decoder",
     "verify",
+    "with_lora",
 ]
 
 _MODULES = {
@@ -147,6 +153,7 @@ _MODULES = {
     "list_profiles": "tfgreen.profile",
     "load_model": "tfgreen.models.loading",
     "load_profile": "tfgreen.profile",
+    "merge_lora": "tfgreen.compression.lora",
     "Meter": "tfgreen.footprint.meter",
     "MeterCallback": "tfgreen.footprint.callback",
     "MovingAverage": "tfgreen.compression.distillation.teachers",
@@ -159,8 +166,11 @@ _MODULES = {
     "repair": "tfgreen.mending",
     "report": "tfgreen.accounting.report",
     "sensitivity_scan": "tfgreen.compression.pruning.sensitivity",
+    "slice_decoder": "tfgreen.generative.slicing",
+    "SlicedDecoder": "tfgreen.generative.slicing",
     "TeacherCache": "tfgreen.compression.distillation.teacher_cache",
     "verify": "tfgreen.recheck",
+    "with_lora": "tfgreen.compression.lora",
 }
 
 

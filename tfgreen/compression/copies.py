@@ -14,15 +14,17 @@ def copy_of(model: Any) -> Any:
     model: a built Keras 3 or tf_keras model, Sequential or functional.
 
     Raises:
-        UnsupportedModelError: the model is subclassed or was never built.
+        UnsupportedModelError: the model is subclassed or was never built, or has low-rank adapters.
     """
     refuse_without_graph(model)
     if flavour_of(model) == "keras2":
         from tfgreen.models.bridge import to_keras2
 
         return to_keras2(model)
+    from tfgreen.models.adapters import refuse_adapters
     from tfgreen.models.bridge.rebuilding import rebuilt
 
+    refuse_adapters(model)
     copy = rebuilt(model)
     for source, target in zip(model.weights, copy.weights, strict=True):
         target.assign(source.numpy())

@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 from tfgreen.compression.tables import markdown_table
 from tfgreen.errors import UsageError
 
-Action = Literal["pruned", "clustered", "quantized", "distilled", "rewritten", "skipped"]
+Action = Literal["pruned", "clustered", "quantized", "distilled", "rewritten", "sliced", "skipped"]
 
 NO_WEIGHTS = "no weights"
 """The reason to skip a layer that has none; `str()` of a report lists such layers in one line."""

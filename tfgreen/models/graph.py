@@ -112,6 +112,10 @@ def _open_model(model: Any, batch: int) -> Convertible:
         from tfgreen.models import keras2
 
         model, stripped = keras2.without_training_wrappers(model)
+    else:
+        from tfgreen.models.adapters import merged_for_conversion
+
+        model, stripped = merged_for_conversion(model)
     done = (*stripped, *rewrites.compute_in_float32(model))
     original = serve_model(model, batch)
     trained = _is_quantization_aware(model)

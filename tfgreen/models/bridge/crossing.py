@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from tfgreen.errors import UnsupportedModelError
+from tfgreen.models.adapters import refuse_adapters
 from tfgreen.models.bridge.comparison import compare_outputs, layer_differences
 from tfgreen.models.bridge.compiling import compile_as
 from tfgreen.models.bridge.copying import copy_of
@@ -135,6 +136,7 @@ def _refuse_what_cannot_cross(model: Any) -> None:
             "process with KERAS_BACKEND=tensorflow."
         )
     graph_of(model)
+    refuse_adapters(model)
     own = type(model)
     keras_class = next(base for base in own.__mro__ if base.__module__.startswith("keras."))
     for name in ("call", "train_step", "test_step", "compute_loss"):

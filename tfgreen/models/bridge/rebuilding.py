@@ -61,10 +61,15 @@ class _Rebuilding:
             return self.model(operation)
         if isinstance(operation, keras.layers.Lambda):
             return lambda_again(operation)
-        config = plain_config(operation)
-        functions = {name: vars(operation).get(name) for name in config}
-        own = {name: f for name, f in functions.items() if isinstance(f, FunctionType)}
-        return type(operation).from_config({**config, **own})
+        return layer_again(operation)
+
+
+def layer_again(layer: Any, **changes: Any) -> Any:
+    """A new, unbuilt layer of the same class and config, but for `changes` of it."""
+    config = plain_config(layer)
+    functions = {name: vars(layer).get(name) for name in config}
+    own = {name: f for name, f in functions.items() if isinstance(f, FunctionType)}
+    return type(layer).from_config({**config, **own, **changes})
 
 
 def lambda_again(layer: Any) -> Any:
