@@ -1,6 +1,7 @@
 """One keyword DS-CNN in six widths: `tfgreen compare`, and its table in the README.
 
     python -m benchmarks.width_table --measure [--test FILE.npz]   # measure, keep, write the README
+    python -m benchmarks.width_table --time                        # only time the files again
     python -m benchmarks.width_table                               # write the README again
 
 The network is the float model of benchmarks/compression_table.py (seed 0), calibrated with 400
@@ -12,15 +13,18 @@ table is rendered from it and never typed.
 from __future__ import annotations
 
 import argparse
+import shutil
 import textwrap
 from pathlib import Path
 
 from benchmarks.keyword_trials import CACHE, CALIBRATION_CLIPS, judging_clips, run_child
 from tfgreen.comparison.record import Comparison
+from tfgreen.comparison.widths import timed_again
 from tfgreen.demonstration.keywords import load_keywords
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+FILES = CACHE.parent / "widths"
 RECORD = Path(__file__).parent / "records" / "widths.json"
 BEGIN, END = "<!-- widths: written by benchmarks/width_table.py -->", "<!-- /widths -->"
 
@@ -33,11 +37,13 @@ def measure(test: str | None) -> Comparison:
     if not model.exists():
         run_child("benchmarks.compression_table", "float", "--seeds", "1")
     clips = judging_clips(test)
+    shutil.rmtree(FILES, ignore_errors=True)
     found = tg.compare(
         model,
         load_keywords().x_train[:CALIBRATION_CLIPS],
         evaluate=(clips.x, clips.y),
         accuracy_samples=len(clips.y),
+        keep=FILES,
     )
     return found.model_copy(update={"model": "the keyword DS-CNN"})
 
@@ -68,9 +74,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The keyword DS-CNN in six widths.")
     parser.add_argument("--measure", action="store_true", help="measure anew")
     parser.add_argument("--test", metavar="FILE.npz", help="clips to judge by: x_test, y_test")
+    parser.add_argument("--time", action="store_true", help="time the files of --measure again")
     given = parser.parse_args()
-    if given.measure:
-        record = measure(given.test)
+    if given.measure or given.time:
+        kept = None if given.measure else Comparison.from_json(RECORD.read_bytes())
+        record = measure(given.test) if kept is None else timed_again(kept, FILES)
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(record.to_json(), encoding="utf-8")
         print(record)

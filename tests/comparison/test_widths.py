@@ -24,11 +24,12 @@ from tfgreen.comparison import widths
 from tfgreen.comparison.intervals import wilson
 from tfgreen.comparison.record import RuntimeVerdict
 from tfgreen.comparison.runs import EverySet
-from tfgreen.comparison.widths import PROFILES, WIDTHS, compare
+from tfgreen.comparison.widths import PROFILES, WIDTHS, compare, timed_again
 from tfgreen.errors import (
     ConversionError,
     InvalidDataError,
     OutputError,
+    OutputExistsError,
     UnknownNameError,
     UsageError,
 )
@@ -81,7 +82,7 @@ def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(widths, "_timed", lambda *rest: None)
 
 
-def test_every_width_keeps_its_row(model: Path, exports: list[str]) -> None:
+def test_every_width_keeps_its_row(model: Path, exports: list[str], tmp_path: Path) -> None:
     labels = RANDOM.integers(0, 4, 60)
     steps: list[str] = []
     found = compare(
@@ -90,6 +91,7 @@ def test_every_width_keeps_its_row(model: Path, exports: list[str]) -> None:
         evaluate=(X, labels),
         widths=("int4", "int8", "int16x8"),
         effort=QUICK,
+        keep=tmp_path / "files",
         on_progress=lambda step, done, of: steps.append(step),
     )
     assert [(row.width, row.status) for row in found.rows] == [
@@ -121,6 +123,13 @@ def test_every_width_keeps_its_row(model: Path, exports: list[str]) -> None:
     assert int8.difference.value == pytest.approx(int8.score.value - floats.score.value)
     assert tg.Comparison.from_json(found.to_json()) == found
     assert found.row("int8") is int8
+    names = sorted(path.name for path in (tmp_path / "files").iterdir())
+    assert names == ["float32.tflite", "int16x8.tflite", "int8.tflite"]
+    again = timed_again(found, tmp_path / "files", QUICK)
+    assert again.row("int8").score == int8.score
+    assert again.row("int8").latency != int8.latency
+    with pytest.raises(OutputExistsError):
+        compare(model, CALIBRATION, evaluate=X, keep=tmp_path / "files")
     with pytest.raises(InvalidDataError, match="There is no width 'float16' here"):
         found.row("float16")
 

@@ -30,6 +30,9 @@ _WIDTHS = ("float32", "float16", "dynamic-int8", "int8", "int16x8", "int4")
 @click.option(
     "-o", "--output", type=options.OUTPUT, metavar="FILE.json", help="Write the record as JSON."
 )
+@click.option(
+    "--keep", type=options.OUTPUT, metavar="FOLDER", help="Write the files to a new folder."
+)
 @options.loading
 @options.printing
 def compare(

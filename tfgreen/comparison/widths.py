@@ -28,6 +28,7 @@ from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification.certificate import Certificate
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
+from tfgreen.writing import check_writable, refuse_existing, write_folder
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -59,6 +60,7 @@ def compare(
     samples: int = SAMPLES,
     accuracy_samples: int = METRIC_SAMPLE_LIMIT,
     effort: Effort | None = None,
+    keep: str | Path | None = None,
     custom_objects: str | None = None,
     allow_unsafe: bool = False,
     on_progress: OnProgress | None = None,
@@ -79,6 +81,7 @@ def compare(
         samples: how many samples the gates and every kernel set run.
         accuracy_samples: how many, evenly spaced, the score is taken on.
         effort: how long is timed.
+        keep: a folder that does not exist yet, for the files (`int8.tflite` and so on).
         custom_objects, allow_unsafe: as for `tfgreen.export`.
         on_progress: called with (step, done, of); by default progress is shown on a terminal.
 
@@ -87,6 +90,7 @@ def compare(
 
     Raises:
         UsageError: no evaluation samples, or a width that does not exist.
+        OutputExistsError: the folder to keep the files in exists.
         TfgreenError: the model or the data cannot be used at all.
     """
     chosen = _chosen(widths)
@@ -95,6 +99,9 @@ def compare(
             "A comparison needs calibration samples and held-back ones: give calibration= and "
             "evaluate= (--calibration C.npz --evaluate E.npz)."
         )
+    if keep is not None:
+        check_writable(Path(keep))
+        refuse_existing(Path(keep), force=False)
     options = ConversionOptions(custom_objects=custom_objects, allow_unsafe=allow_unsafe)
     with live_progress() as shown, tempfile.TemporaryDirectory(prefix="tfgreen-") as name:
         tell = on_progress or shown
@@ -108,7 +115,10 @@ def compare(
         trial = _Trial(model if trained else place, options, given, samples, tell)
         made = [trial.float32(content)]
         made += [trial.width(width, PROFILES[width]) for width in chosen if width != FLOAT]
-        timed = _timed(made, effort, tell)
+        files = {one.row.width: one.content for one in made if one.content is not None}
+        if keep is not None:
+            write_folder(Path(keep), {f"{width}.tflite": file for width, file in files.items()})
+        timed = _timed(files, effort, tell)
     return Comparison(
         model=str(model) if isinstance(model, str | Path) else getattr(model, "name", "the model"),
         score_kind=trial.scoring.kind if trial.scoring else None,
@@ -258,10 +268,28 @@ def affordable_rows(samples: int, sample_seconds: float) -> np.ndarray:
     return np.round(np.linspace(0, samples - 1, min(samples, most))).astype(np.intp)
 
 
-def _timed(made: Sequence[_Made], effort: Effort | None, tell: OnProgress) -> Benchmark | None:
+def timed_again(
+    comparison: Comparison, folder: str | Path, effort: Effort | None = None
+) -> Comparison:
+    """The comparison with times measured anew, from the files that `compare(keep=)` wrote."""
+    files = {
+        row.width: (Path(folder) / f"{row.width}.tflite").read_bytes()
+        for row in comparison.rows
+        if row.status != "failed"
+    }
+    timed = _timed(files, effort, lambda step, done, of: None)
+    rows = tuple(_with_times(row, timed) for row in comparison.rows)
+    notes = (*NOTES, *(_busy(timed) if timed else ()))
+    host = timed.host if timed else None
+    return comparison.model_copy(update={"rows": rows, "host": host, "notes": notes})
+
+
+def _timed(
+    files: Mapping[Width, bytes], effort: Effort | None, tell: OnProgress
+) -> Benchmark | None:
     """All files by turns, float32 the baseline; None where LiteRT could time none of them."""
-    files = [TimedFile(one.row.width, one.content) for one in made if one.content is not None]
-    found = benchmark_files(files, effort=effort, on_progress=tell)
+    named = [TimedFile(width, content) for width, content in files.items()]
+    found = benchmark_files(named, effort=effort, on_progress=tell)
     return found if any(row.status == "ok" for row in found.rows) else None
 
 
