@@ -57,6 +57,11 @@ if TYPE_CHECKING:
     from tfgreen.footprint.ledger import Ledger
     from tfgreen.footprint.meter import Meter
     from tfgreen.generative.slicing import SlicedDecoder, slice_decoder
+    from tfgreen.generative.decoder_bundle import DecoderBundle
+    from tfgreen.generative.export import export_decoder
+    from tfgreen.generative.generation import generate
+    from tfgreen.generative.network import CausalSelfAttention, build_decoder
+    from tfgreen.generative.tokenizers import ByteTokenizer, CharacterTokenizer
     from tfgreen.inspection import inspect
     from tfgreen.mending import repair
     from tfgreen.models.bridge import register_twin
@@ -72,11 +77,15 @@ if TYPE_CHECKING:
 __all__ = [
     "Benchmark",
     "Bundle",
+    "ByteTokenizer",
+    "CausalSelfAttention",
     "Certificate",
+    "CharacterTokenizer",
     "Clustering",
     "Comparison",
     "ConversionError",
     "Device",
+    "DecoderBundle",
     "Diagnosis",
     "Distillation",
     "Distiller",
@@ -109,10 +118,13 @@ __all__ = [
     "__version__",
     "benchmark",
     "bit_sensitivity",
+    "build_decoder",
     "compare",
     "diagnose",
     "export",
+    "export_decoder",
     "fold_batch_normalization",
+    "generate",
     "inspect",
     "list_profiles",
     "load_model",
@@ -134,20 +146,27 @@ _MODULES = {
     "Benchmark": "tfgreen.benchmarking.record",
     "benchmark": "tfgreen.benchmarking.latency",
     "bit_sensitivity": "tfgreen.examination",
+    "build_decoder": "tfgreen.generative.network",
     "Bundle": "tfgreen.bundle",
+    "ByteTokenizer": "tfgreen.generative.tokenizers",
+    "CausalSelfAttention": "tfgreen.generative.network",
     "Certificate": "tfgreen.verification.certificate",
+    "CharacterTokenizer": "tfgreen.generative.tokenizers",
     "Clustering": "tfgreen.compression.clustering.clustering",
     "compare": "tfgreen.comparison.widths",
     "Comparison": "tfgreen.comparison.record",
     "Device": "tfgreen.accounting.subjects",
+    "DecoderBundle": "tfgreen.generative.decoder_bundle",
     "diagnose": "tfgreen.examination",
     "Diagnosis": "tfgreen.verification.diagnosis.record",
     "Distillation": "tfgreen.compression.distillation.distillation",
     "Distiller": "tfgreen.compression.distillation.distiller",
     "export": "tfgreen.pipeline",
+    "export_decoder": "tfgreen.generative.export",
     "ExportProfile": "tfgreen.profile",
     "fold_batch_normalization": "tfgreen.compression.folding",
     "FootprintReport": "tfgreen.accounting.record",
+    "generate": "tfgreen.generative.generation",
     "inspect": "tfgreen.inspection",
     "Ledger": "tfgreen.footprint.ledger",
     "list_profiles": "tfgreen.profile",

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
+    from tfgreen.generative.decoder_bundle import DecoderBundle
 
 
 class TfgreenError(Exception):
@@ -117,6 +118,6 @@ class GateError(TfgreenError, RuntimeError):
 
     exit_code = 3
 
-    def __init__(self, message: str, bundle: Bundle) -> None:
+    def __init__(self, message: str, bundle: Bundle | DecoderBundle) -> None:
         super().__init__(message)
         self.bundle = bundle

@@ -13,7 +13,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = ["tensorflow", "keras", "tf_keras", "ai_edge_litert", "h5py", "numpy"]
 LIMIT_SECONDS = 0.3
-VERBS = ["export", "verify", "inspect", "compare", "benchmark", "profiles", "doctor", "demo"]
+VERBS = [
+    "export",
+    "verify",
+    "inspect",
+    "compare",
+    "benchmark",
+    "export-decoder",
+    "generate",
+    "profiles",
+    "doctor",
+    "demo",
+]
 
 QUICK = [
     ([], 2),

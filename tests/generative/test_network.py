@@ -85,6 +85,16 @@ def test_reach_hides_what_is_too_far_back() -> None:
     assert change[3:].max() == 0
 
 
+def test_no_score_outweighs_the_mask() -> None:
+    """Scores of a hundred and more: a mask that is only added would let the future through."""
+    keras.utils.set_random_seed(0)
+    layer = CausalSelfAttention(2, 8)
+    given = 40 * np.random.default_rng(0).normal(size=(1, 8, 16)).astype(np.float32)
+    other = given.copy()
+    other[0, 5:] += 10
+    assert np.abs(np.asarray(layer(given)) - np.asarray(layer(other)))[:, :5].max() == 0
+
+
 def test_step_by_step_with_a_cache_is_the_whole_window(decoder: keras.Model) -> None:
     facts, given = decoder_facts(decoder), tokens(12)
     expected = np.asarray(decoder(given))

@@ -15,6 +15,8 @@ from tfgreen.cli.demo import demo
 from tfgreen.cli.diagnose import diagnose
 from tfgreen.cli.doctor import doctor
 from tfgreen.cli.export import export
+from tfgreen.cli.export_decoder import export_decoder
+from tfgreen.cli.generate import generate
 from tfgreen.cli.inspect import inspect
 from tfgreen.cli.profiles import profiles
 from tfgreen.cli.repair import repair
@@ -62,6 +64,8 @@ for _verb in (
     inspect,
     compare,
     benchmark,
+    export_decoder,
+    generate,
     report,
     profiles,
     doctor,

@@ -6,12 +6,13 @@ files that nobody trusts yet (`certification`) puts sessions into children.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfgreen.errors import InvalidDataError, InvalidModelError, KernelSetError
+from tfgreen.flatbuffer import TfliteModel, with_outputs
 from tfgreen.generative.layout import (
     CACHE,
     DECODE,
@@ -148,6 +149,32 @@ class Session:
                 f"holds {self.context:,}. Give a shorter prompt, ask for fewer tokens, or export "
                 "with a longer context."
             )
+
+
+def window_scorer(
+    model: TfliteModel, output: int | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A call that runs a `score` signature alone, by the fastest kernels.
+
+    model: of one signature, see `signature_models`. output: the tensor to read, by default the
+    logits. What is called takes tokens (context,), int32, and gives rows (context, K).
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    tensor = model.outputs[0] if output is None else output
+    content = model.content if output is None else with_outputs(model, [tensor])
+    interpreter: Any = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+
+    def score(window: np.ndarray) -> np.ndarray:
+        given = {TOKENS: window[None], POSITIONS: np.arange(len(window), dtype=np.int32)}
+        for name, index in zip(model.input_names, model.inputs, strict=True):
+            interpreter.set_tensor(index, given[name])
+        interpreter.invoke()
+        found = interpreter.get_tensor(tensor)
+        return np.asarray(found.reshape(-1, found.shape[-1]))
+
+    return score
 
 
 def refuse_tokens(tokens: Sequence[int] | np.ndarray, vocabulary: int) -> None:

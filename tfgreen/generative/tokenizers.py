@@ -242,17 +242,22 @@ def tokenizer_of(content: bytes, name: str) -> Tokenizer:
     return CharacterTokenizer(document["characters"])
 
 
-def refuse_other_vocabulary(tokenizer: Tokenizer, vocabulary: int) -> None:
-    """Raise InvalidDataError for a tokenizer that cannot be this model's.
+def is_own(tokenizer: Tokenizer) -> bool:
+    """Whether it is one of ours, which has exactly as many tokens as the model has scores."""
+    return isinstance(tokenizer, CharacterTokenizer | ByteTokenizer)
 
-    One of a package may have fewer tokens than the model has scores, since tables are padded.
+
+def refuse_other_vocabulary(tokens: int, vocabulary: int, *, is_exact: bool) -> None:
+    """Raise InvalidDataError for a tokenizer of `tokens` that cannot be this model's.
+
+    is_exact: false for one of a package, which may have fewer tokens than the model has scores,
+    since tables are padded.
     """
-    own = isinstance(tokenizer, CharacterTokenizer | ByteTokenizer)
-    if tokenizer.vocabulary == vocabulary or not own and tokenizer.vocabulary < vocabulary:
+    if tokens == vocabulary or (not is_exact and tokens < vocabulary):
         return
     raise InvalidDataError(
-        f"The tokenizer has {tokenizer.vocabulary:,} tokens and the model scores {vocabulary:,}: "
-        "it is another vocabulary. Give the tokenizer that the model was trained with."
+        f"The tokenizer has {tokens:,} tokens and the model scores {vocabulary:,}: it is another "
+        "vocabulary. Give the tokenizer that the model was trained with."
     )
 
 

@@ -37,11 +37,11 @@ KernelStatus = Literal[
 GATES: tuple[Gate, ...] = ("structure", "kernels", "fidelity", "runtime")
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Check(_Record):
+class Check(Record):
     """One thing that was looked at, with its number.
 
     `message` is one sentence that stands alone. `limit` is the bound that `measured` was held
@@ -59,7 +59,7 @@ class Check(_Record):
     kernel_set: str | None = None
 
 
-class GateResult(_Record):
+class GateResult(Record):
     """All checks of one gate. A gate without a failed check has passed; warnings do not fail it.
 
     A gate whose every check was skipped is itself skipped: it proves nothing.
@@ -92,7 +92,7 @@ def _gate_status(checks: tuple[Check, ...]) -> GateStatus:
     return "passed" if statuses - {"skipped"} else "skipped"
 
 
-class LayerFidelity(_Record):
+class LayerFidelity(Record):
     """One tensor of the file against the tensor of the same name in the float model.
 
     `sqnr_db` is the signal-to-quantization-noise ratio in dB; `ideal_sqnr_db` the one that the
@@ -106,7 +106,7 @@ class LayerFidelity(_Record):
     ideal_sqnr_db: float | None
 
 
-class KernelResult(_Record):
+class KernelResult(Record):
     """One op of the file on one kernel set, fed the same intermediates as on every other.
 
     `max_quanta` is the largest difference from the truth's result, `differing_share` the share
@@ -123,7 +123,7 @@ class KernelResult(_Record):
     message: str = ""
 
 
-class TensorSaturation(_Record):
+class TensorSaturation(Record):
     """How one quantized activation used its range, and the op that wrote it its accumulator.
 
     `lowest_share` and `highest_share` are the shares of values (0 to 1) at either end of the
@@ -141,7 +141,7 @@ class TensorSaturation(_Record):
     headroom_bits: float | None
 
 
-class OutputFidelity(_Record):
+class OutputFidelity(Record):
     """One output of the file against the float model's, on the truth kernel set.
 
     `tensor` is the last tensor before a trailing softmax (or the output itself), where `sqnr_db`
@@ -155,7 +155,7 @@ class OutputFidelity(_Record):
     agreement: float | None
 
 
-class RuntimeResult(_Record):
+class RuntimeResult(Record):
     """The whole file on one kernel set against the truth, for one output.
 
     Shares are of samples (0 to 1). A sample differs where any value of its output does (floats:
@@ -173,7 +173,7 @@ class RuntimeResult(_Record):
     sqnr_db: float | None = None
 
 
-class Metric(_Record):
+class Metric(Record):
     """The task's own number for one output, for the float model and for each kernel set.
 
     Accuracy (0 to 1) for class labels, mean absolute error in the labels' unit for float labels.
@@ -187,7 +187,7 @@ class Metric(_Record):
     samples: dict[str, int]
 
 
-class KernelSetFacts(_Record):
+class KernelSetFacts(Record):
     """One kernel set: its part in the judgement, and whether it is installed.
 
     The `oracle` is what every op is held against; it is in no profile, unless it is named there.
@@ -200,7 +200,7 @@ class KernelSetFacts(_Record):
     reason: str = ""
 
 
-class SampleFacts(_Record):
+class SampleFacts(Record):
     """The samples behind the numbers: how many, their hash, and whether they were made up."""
 
     count: int
@@ -208,7 +208,7 @@ class SampleFacts(_Record):
     origin: Literal["given", "random"]
 
 
-class Certificate(_Record):
+class Certificate(Record):
     """The verdict over one .tflite file, with everything that led to it.
 
     Attributes:

@@ -19,8 +19,8 @@ class CausalSelfAttention(keras.layers.Layer):
     """Multi-head attention of each position to itself and those before it.
 
     Takes and returns (batch, length, width). Unlike Keras's attention layers it can be asked for
-    one position at a time, with the keys and values of the others from a cache, and what it adds
-    to masked scores can be chosen: Keras's own constant of -1e9 owns the range of the scores when
+    one position at a time, with the keys and values of the others from a cache, and what stands
+    for masked scores can be chosen: Keras's own constant of -1e9 owns the range of the scores when
     activations are quantized, and the file then answers nonsense.
 
     Args:
@@ -36,9 +36,9 @@ class CausalSelfAttention(keras.layers.Layer):
         epsilon: Of that normalization.
         score_scale: What queries are multiplied by. Default: key_size ** -0.5.
         soft_cap: Scores become cap * tanh(score / cap). Default: none.
-        mask_value: Added to the score of a position that may not be seen, negative. -30 leaves it
-            e**-30 of its weight, which no float32 sum of plausible scores notices, and costs
-            quantized scores little.
+        mask_value: Stands for the score of a position that may not be seen, negative; its weight
+            is zero whatever the value. -30 costs quantized scores little, and lies below what
+            scores come to.
 
     Raises:
         UsageError: a value that does not fit the others.
@@ -144,8 +144,11 @@ class CausalSelfAttention(keras.layers.Layer):
         if self.soft_cap is not None:
             scores = self.soft_cap * ops.tanh(scores / self.soft_cap)
         scores = ops.reshape(scores, (-1, self.heads, length, seen))
-        scores = scores + window.mask(self.mask_value, self.reach)
-        weights = ops.softmax(scores, axis=-1)
+        # Scores of trained models come to 30 and more, which outweighs a mask that is only added.
+        # So masked scores are replaced, and their weights are zero whatever they are.
+        visible = window.visible(self.reach)
+        scores = scores * visible + window.masked_scores(self.mask_value, self.reach)
+        weights = ops.softmax(scores, axis=-1) * visible
         weights = ops.reshape(weights, (-1, self.kv_heads, group * length, seen))
         return ops.reshape(ops.matmul(weights, values), (-1, self.heads, length, self.key_size))
 

@@ -36,21 +36,26 @@ class Window:
         """All keys and values that the layer attends to, given those of this call's tokens."""
         return keys, values
 
-    def mask(self, mask_value: float, reach: int | None) -> Any:
-        """What is added to the scores, (n, m): 0 where attention may look, else `mask_value`."""
-        return self._once(("mask", mask_value, reach), lambda: self._mask(mask_value, reach))
+    def visible(self, reach: int | None) -> Any:
+        """Where attention may look: float32 (n, m), 1 there and 0 elsewhere."""
+        return self._once(("visible", reach), lambda: self._visible(reach))
+
+    def masked_scores(self, mask_value: float, reach: int | None) -> Any:
+        """What scores become where attention may not look: `mask_value` there, 0 elsewhere."""
+        key = ("masked", mask_value, reach)
+        return self._once(key, lambda: (1.0 - self.visible(reach)) * mask_value)
 
     def rotation(self, frequencies: Sequence[float]) -> tuple[Any, Any]:
         """Cosine and sine of every angle, each (n, len(frequencies))."""
         key = ("rotation", tuple(frequencies))
         return self._once(key, lambda: self._rotation(frequencies))  # type: ignore[no-any-return]
 
-    def _mask(self, mask_value: float, reach: int | None) -> Any:
+    def _visible(self, reach: int | None) -> Any:
         distance = self.positions[:, None] - self.key_positions[None, :]
-        hidden = distance < 0
+        visible = distance >= 0
         if reach is not None:
-            hidden = ops.logical_or(hidden, distance >= reach)
-        return ops.cast(hidden, "float32") * mask_value
+            visible = ops.logical_and(visible, distance < reach)
+        return ops.cast(visible, "float32")
 
     def _rotation(self, frequencies: Sequence[float]) -> tuple[Any, Any]:
         places = ops.cast(self.positions, "float32")[:, None]

@@ -1,0 +1,118 @@
+"""The certificate of a decoder: four gates over sequences, as data.
+
+Its gates and checks are those of `tfgreen.verification.certificate`; what they hold is about
+text: perplexity, greedy tokens with and without the cache, scores by position on each kernel set.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from pydantic import ValidationError, model_validator
+
+from tfgreen.errors import InvalidDataError
+from tfgreen.generative.schemes import Scheme
+from tfgreen.verification.certificate import GATES, Check, Gate, GateResult, Record, verdict_of
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class PerplexityFacts(Record):
+    """Perplexity of the float model and of the file on the same tokens.
+
+    `change` is file / float - 1, between `low` and `high` with 95 % confidence (paired bootstrap
+    over windows). `windows` of `context` tokens each.
+    """
+
+    float_model: float
+    file: float
+    change: float
+    low: float
+    high: float
+    windows: int
+
+
+class KernelSetAnswers(Record):
+    """One kernel set on the same text.
+
+    `perplexity` is on the windows that all sets ran. `largest_steps` holds, for each position, the
+    largest difference of a score from the truth's; `differing_greedy_tokens` counts places where
+    its greedy text would go on otherwise without its own cache. `null`: it did not run, as
+    `message` tells.
+    """
+
+    role: Literal["truth", "compared"]
+    perplexity: float | None
+    largest_steps: tuple[float, ...] = ()
+    differing_greedy_tokens: int | None = None
+    message: str = ""
+
+
+class SequenceCertificate(Record):
+    """The verdict over one exported decoder.
+
+    Attributes:
+        verdict: `failed` if any gate failed.
+        scheme: how its weights are stored.
+        perplexity: `null` when there was no text to measure on.
+        kernel_sets: the truth first.
+        notes: what the numbers do not say.
+        created_with: versions of the packages that computed all this.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    verdict: Literal["passed", "failed"]
+    scheme: Scheme
+    model_sha256: str
+    file_bytes: int
+    perplexity: PerplexityFacts
+    kernel_sets: dict[str, KernelSetAnswers]
+    gates: tuple[GateResult, GateResult, GateResult, GateResult]
+    notes: tuple[str, ...] = ()
+    created_with: dict[str, str]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SequenceCertificate:
+        if tuple(result.gate for result in self.gates) != GATES:
+            raise ValueError(f"the gates have to be {', '.join(GATES)}")
+        if self.verdict != verdict_of(self.gates):
+            raise ValueError(f"the verdict says {self.verdict}, the gates say otherwise")
+        return self
+
+    @property
+    def passed(self) -> bool:
+        """True when no gate failed."""
+        return self.verdict == "passed"
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check of every gate, in the order of the gates."""
+        return tuple(check for result in self.gates for check in result.checks)
+
+    @property
+    def failed_checks(self) -> tuple[Check, ...]:
+        """Only the failed ones."""
+        return tuple(check for check in self.checks if check.status == "failed")
+
+    def gate(self, name: Gate) -> GateResult:
+        """The result of one gate."""
+        return self.gates[GATES.index(name)]
+
+    def to_json(self) -> str:
+        """JSON text, indented by two, ended by a newline."""
+        document = self.model_dump(mode="json")
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> SequenceCertificate:
+        """The certificate that `to_json` wrote; InvalidDataError for anything else."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "document"
+            raise InvalidDataError(
+                f"This is no certificate of a tfgreen decoder: at '{where}', {first['msg']}. "
+                "Export again."
+            ) from error

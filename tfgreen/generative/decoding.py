@@ -1,0 +1,50 @@
+"""Greedy decoding with the cache, checked against the same file without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfgreen.generative.session import Session
+
+
+@dataclass(frozen=True)
+class GreedyRun:
+    """One greedy continuation up to the length of the context.
+
+    tokens: prompt and continuation, int32 (context,). start: the prompt's length. logits: scores
+    that the cache gave for each token from `start` on, (context - start, vocabulary).
+    """
+
+    tokens: np.ndarray
+    start: int
+    logits: np.ndarray
+
+
+def greedy(session: Session, prompt: Sequence[int]) -> GreedyRun:
+    """Continue a prompt with the likeliest token, until the cache is full."""
+    session.reset()
+    tokens = list(prompt)
+    session.prefill(tokens[:-1])
+    logits = []
+    while len(tokens) < session.context:
+        logits.append(session.decode(tokens[-1]))
+        tokens.append(int(logits[-1].argmax()))
+    return GreedyRun(np.asarray(tokens, np.int32), len(prompt), np.stack(logits))
+
+
+def other_choices(run: GreedyRun, logits: np.ndarray) -> np.ndarray:
+    """Places of the run where scores (context, vocabulary) of its tokens choose another token.
+
+    Where there is none, greedy decoding by these scores writes the same text: each step has the
+    same tokens before it.
+    """
+    choices = logits[run.start - 1 : -1].argmax(axis=-1)
+    return np.asarray(np.flatnonzero(choices != run.tokens[run.start :]) + run.start)
+
+
+def logit_steps(run: GreedyRun, logits: np.ndarray) -> np.ndarray:
+    """Largest difference of scores at each generated place, (context - start,)."""
+    return np.asarray(np.abs(run.logits - logits[run.start - 1 : -1]).max(axis=-1))
