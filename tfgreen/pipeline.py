@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,8 +184,7 @@ def make_bundle(
         data = data.with_class_findings(conversion.content)
         float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
     judged = data.evaluation or data.calibration
-    with spent.stage("repair") if options.repair else nullcontext():
-        repaired = _repaired(conversion, float_content, data, profile, options, tell)
+    repaired = _repaired(conversion, float_content, data, profile, options, spent, tell)
     content = conversion.content if repaired is None else repaired.content
     repair_notes = tuple(repaired.record.notes()) if repaired else ()
     if options.repair and repaired is None:
@@ -196,16 +194,7 @@ def make_bundle(
     with spent.stage("encoding"):
         encoded = _encoded(content, profile, judged, options.encoding)
     with spent.stage("verification"):
-        certificate = certify(
-            encoded.content,
-            profile,
-            float_content=float_content,
-            samples=judged,
-            metric_samples=data.evaluation,
-            sample_limit=options.samples,
-            allow_select_ops=options.conversion.allow_select_ops,
-            on_progress=on_progress,
-        )
+        certificate = _judged(encoded, profile, float_content, data, options, on_progress)
     tell("golden vectors", 0, 0)
     golden = golden_vectors(encoded.content, judged, profile)
     certificate = _with_origin(certificate, conversion, data, encoded, repair_notes)
@@ -245,6 +234,7 @@ def _repaired(
     data: GivenSamples,
     profile: ExportProfile,
     options: ExportOptions,
+    spent: Ledger,
     on_progress: OnProgress,
 ) -> Repaired | None:
     """The file after its repair; None where none was asked for, or training quantized it."""
@@ -259,7 +249,28 @@ def _repaired(
         evaluation=data.evaluation,
         options=options.conversion,
     )
-    return repair_file(order, on_progress)
+    with spent.stage("repair"):
+        return repair_file(order, on_progress)
+
+
+def _judged(
+    encoded: Choice,
+    profile: ExportProfile,
+    float_content: bytes | None,
+    data: GivenSamples,
+    options: ExportOptions,
+    on_progress: OnProgress | None,
+) -> Certificate:
+    return certify(
+        encoded.content,
+        profile,
+        float_content=float_content,
+        samples=data.evaluation or data.calibration,
+        metric_samples=data.evaluation,
+        sample_limit=options.samples,
+        allow_select_ops=options.conversion.allow_select_ops,
+        on_progress=on_progress,
+    )
 
 
 def _encoded(

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 import tfgreen as tg
+from tests.benchmarking.test_latency import float_adder
 from tests.certificates import certificate_of
 from tests.footprint.test_ledger import entry_of
-from tests.benchmarking.test_latency import float_adder
 from tests.tiny_models import int8_classifier
 from tfgreen.accounting import report as module
 from tfgreen.accounting.report import report

@@ -35,8 +35,8 @@ def parse_watts(text: str | float) -> float:
 def parse_seconds(text: str | float) -> float:
     """A time in seconds.
 
-    >>> parse_seconds("181ms"), parse_seconds("2.5us")
-    (0.181, 2.5e-06)
+    >>> parse_seconds("181ms"), parse_seconds("2min")
+    (0.181, 120.0)
     """
     return _parse(text, "time", SECONDS, "181ms")
 
@@ -62,7 +62,7 @@ def parse_grams(text: str | float) -> float:
 def parse_volts(text: str | float) -> float:
     """A voltage in volts.
 
-    >>> parse_volts("3300mV")
+    >>> parse_volts("3.3V")
     3.3
     """
     return _parse(text, "voltage", VOLTS, "3.3V")
