@@ -80,20 +80,12 @@ def repair(
     plain = Shipped.of(content).plain
     rules = load_profile(profile) if profile else bundle.profile if bundle else profile_for(plain)
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
-        float_content = float_file(against, Path(folder) / "against", options, on_progress)
+        true = float_file(against, Path(folder) / "against", options, on_progress)
     fitted, held = _samples(plain, calibration, evaluate, samples, rules)
-    repaired = repair_file(
-        Order(
-            plain.content,
-            float_content,
-            rules,
-            fitted,
-            evaluation=held,
-            is_ours=False,
-            options=options,
-        ),
-        on_progress,
+    order = Order(
+        plain.content, true, rules, fitted, evaluation=held, is_ours=False, options=options
     )
+    repaired = repair_file(order, on_progress)
     rules = repaired.rules(rules)
     # A file that stays as it is keeps its encoding too; what is written anew has none.
     changed = bool(repaired.record.applied)
@@ -101,7 +93,7 @@ def repair(
     certificate = certify(
         shipped,
         rules,
-        float_content=float_content,
+        float_content=true,
         samples=held or fitted,
         metric_samples=held,
         sample_limit=samples,
