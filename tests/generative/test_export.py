@@ -113,7 +113,7 @@ def test_another_vocabulary_is_refused(trained: Trained) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (DecoderOptions(context=CONTEXT + 1), "sequences of up to 16"),
+        (DecoderOptions(context=CONTEXT + 1), "positions of up to 16"),
         (DecoderOptions(prefill_lengths=(32,)), "at most the context of 16"),
     ],
 )

@@ -214,7 +214,7 @@ def _runtime_checks(
     scheme: Scheme, truth: Mapping[str, np.ndarray], model: FloatAnswers
 ) -> list[Check]:
     others, steps = truth["others"], truth["steps"]
-    tokens = int((steps >= 0).sum())
+    tokens = int(truth["greedy"].size - len(truth["greedy"]) * truth["prompt"])
     scale = float(np.abs(truth["logits"]).max()) or 1.0
     differing = int(others.sum())
     # Two equal scores may be told apart by the last bit of a sum: that is no fault of the cache.

@@ -24,9 +24,9 @@ def answers_of(
     """Run a file on windows (n, context + 1).
 
     Returns `losses` (n, context); `logits` (k, context, vocabulary) of the first windows;
-    `greedy` (runs, context), texts written with the cache; `others` (runs, context), 1 where the
-    file without its cache would have chosen another token; `steps` (runs, context), by how much
-    the cache changed scores there.
+    `greedy` (runs, context), texts written with the cache after `prompt` tokens; `others` (runs,
+    context), 1 where the file without its cache would have chosen another token; `steps` (runs,
+    context), by how much the cache changed scores there.
     """
     session = Session(content, kernel_set=kernel_set)
     losses, logits = [], []
@@ -48,6 +48,7 @@ def answers_of(
         "losses": np.stack(losses),
         "logits": np.stack(logits),
         "greedy": np.stack([run.tokens for run in runs]),
+        "prompt": np.asarray(runs[0].start),
         "others": others,
         "steps": steps,
     }

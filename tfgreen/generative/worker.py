@@ -107,9 +107,9 @@ def _sizes(request: dict[str, Any], facts: DecoderFacts) -> dict[str, Any]:
         raise UnsupportedModelError(
             f"{request['model_name']} does not tell how long its sequences are. Give context=."
         )
-    if facts.context is not None and context > facts.context:
+    if facts.is_bounded and context > (facts.context or 0):
         raise UsageError(
-            f"Received context={context}; {request['model_name']} is made for sequences of up to "
+            f"Received context={context}; {request['model_name']} knows positions of up to "
             f"{facts.context} tokens. Ask for that or less."
         )
     lengths = request["prefill_lengths"] or default_prefills(context)

@@ -32,10 +32,12 @@ REFUSED = {
     "Qwen3MoeCausalLM": "it is a mixture of experts",
     "GptOssCausalLM": "it is a mixture of experts",
     "RWKV7CausalLM": "it is recurrent and has no attention to cache",
-    "BertMaskedLM": "it is an encoder: every position sees all others",
-    "RobertaMaskedLM": "it is an encoder: every position sees all others",
 }
-"""Families that are refused, and why; others are refused as unknown."""
+"""Families that are refused, and why; others are refused as encoders or as unknown."""
+
+_ENCODERS = ("MaskedLM", "TextClassifier", "TextEmbedder")
+_ENCODER = "it is an encoder, in which every position sees all others; use tfgreen.export"
+_UNKNOWN = "nobody has written down how its layers map to ours"
 
 
 @keras.saving.register_keras_serializable("tfgreen")
@@ -77,8 +79,8 @@ class _Building:
     ) -> CausalSelfAttention:
         """Give the attention layer the projections of KerasHub's."""
         for target, source in ((layer.query, query), (layer.key, key), (layer.value, value)):
-            self.weights.append((target, _flat(source, inputs=1)))
-        self.weights.append((layer, _flat(output, inputs=2)))
+            self.weights.append((target, _flat(source)))
+        self.weights.append((layer, _flat(output)))
         return layer
 
 
@@ -94,7 +96,9 @@ def taken_over(model: Any) -> keras.Model:
     """
     family = type(model).__name__
     if family not in FAMILIES:
-        reason = REFUSED.get(family, "nobody has written down how its layers map to ours")
+        reason = REFUSED.get(family, _UNKNOWN)
+        if family.endswith(_ENCODERS):
+            reason = _ENCODER
         raise UnsupportedModelError(
             f"'{model.name}' is a {family} of KerasHub, which cannot be exported with a cache: "
             f"{reason}. Those that can: {', '.join(sorted(FAMILIES))}."
@@ -260,17 +264,19 @@ def _scores(building: _Building, embedding: TokenEmbedding, flow: Any) -> Any:
 
 
 def _frequencies(rotary: Any, key_size: int) -> list[float]:
-    found = np.asarray(rotary._get_inverse_freq(key_size), np.float64)
-    # Llama's layer divides positions; the general one has its factor in the frequencies.
-    factor = float(getattr(rotary, "position_scaling_factor", None) or 1.0)
-    return [float(one) / factor for one in found]
+    return [float(one) for one in np.asarray(rotary._get_inverse_freq(key_size))]
 
 
-def _flat(source: Any, inputs: int) -> list[np.ndarray]:
-    """Kernel and bias of an einsum layer; `inputs` dimensions of the kernel are summed over."""
+def _flat(source: Any) -> list[np.ndarray]:
+    """Kernel (inputs, outputs) and bias of an einsum layer, its dimensions put in that order."""
     kernel, *bias = (one.numpy() for one in source.weights)
-    rows = int(np.prod(kernel.shape[:inputs]))
-    return [kernel.reshape(rows, -1), *(one.reshape(-1) for one in bias)]
+    given, answered = source.equation.split("->")
+    given, own = given.split(",")
+    summed = [letter for letter in given if letter in own]
+    kept = [letter for letter in answered if letter in own]
+    ordered = kernel.transpose([own.index(letter) for letter in (*summed, *kept)])
+    rows = int(np.prod(ordered.shape[: len(summed)]))
+    return [ordered.reshape(rows, -1), *(one.reshape(-1) for one in bias)]
 
 
 def _refuse_difference(model: Any, made: keras.Model) -> None:

@@ -28,11 +28,12 @@ class DecoderFacts:
     """What a decoder is, as far as an export has to know.
 
     attention: its attention layers in the order of the graph; context: the longest sequence that
-    it is made for; None when nothing in it says.
+    it is made for, None when nothing in it says; is_bounded: it knows no position beyond.
     """
 
     vocabulary: int
     context: int | None
+    is_bounded: bool
     attention: tuple[CausalSelfAttention, ...]
 
 
@@ -71,8 +72,10 @@ def decoder_facts(model: Any) -> DecoderFacts:
     if not attention:
         raise UnsupportedModelError(_without_attention(model, layers))
     _refuse_other_ends(model)
-    contexts = [layer.context for layer in layers if isinstance(layer, TokenEmbedding)]
-    facts = DecoderFacts(int(model.output_shape[-1]), min(contexts, default=None), attention)
+    embeddings = [layer for layer in layers if isinstance(layer, TokenEmbedding)]
+    context = min((layer.context for layer in embeddings), default=None)
+    is_bounded = any(layer.learns_positions for layer in embeddings)
+    facts = DecoderFacts(int(model.output_shape[-1]), context, is_bounded, attention)
     _probe(model, facts)
     return facts
 

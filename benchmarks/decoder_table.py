@@ -1,0 +1,121 @@
+"""Perplexity, bytes and speed of every way to store a small language model.
+
+    python -m benchmarks.decoder_table [--seeds 3] [--steps 600] [--folder build/decoders]
+
+For each seed a character model is trained on the standard library's docstrings (kept in the
+folder, so that a second run trains nothing), exported by every scheme, and judged on held-back
+docstrings. Speed is measured in one interleaved run of one thread: in each of several rounds every
+file has its turn. `uncached` recomputes the whole window of 128 for each token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tfgreen.demonstration.language_model import train_character_model
+from tfgreen.demonstration.library_texts import CHARACTERS, library_texts
+from tfgreen.generative.decoder_bundle import DecoderBundle
+from tfgreen.generative.export import make_decoder_bundle
+from tfgreen.generative.requests import DecoderOptions
+from tfgreen.generative.schemes import SCHEMES, Scheme
+from tfgreen.generative.session import Session
+from tfgreen.generative.tokenizers import CharacterTokenizer
+
+ROUNDS, DECODED, SCORED, PROMPT = 9, 48, 6, 64
+Variant = tuple[Scheme, str]
+VARIANTS: tuple[Variant, ...] = (
+    *((scheme, "compensated") for scheme in SCHEMES),
+    ("int4", "nearest"),
+    ("int4-block32", "nearest"),
+)
+
+
+def bundles_of(seed: int, steps: int, folder: Path) -> dict[Variant, DecoderBundle]:
+    """Train or find the model of a seed, and export or find each variant."""
+    training, held_back = library_texts()
+    tokenizer = CharacterTokenizer(CHARACTERS)
+    path = folder / f"seed-{seed}.keras"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        train_character_model(training, tokenizer, steps=steps, seed=seed).save(path)
+    found = {}
+    for scheme, rounding in VARIANTS:
+        place = folder / f"seed-{seed}-{scheme}-{rounding}"
+        if not place.exists():
+            options = DecoderOptions(scheme, compensates=rounding == "compensated")
+            made = make_decoder_bundle(path, tokenizer, held_back, training, options)
+            made.save(place)
+        found[scheme, rounding] = DecoderBundle.read(place)
+    return found
+
+
+def seconds_of(sessions: dict[Variant, Session]) -> dict[Variant, dict[str, float]]:
+    """Median seconds of one token with the cache and without, and to the first token."""
+    prompt = np.random.default_rng(0).integers(0, len(CHARACTERS), PROMPT).tolist()
+    taken: dict[Variant, list[tuple[float, float, float]]] = {one: [] for one in sessions}
+    for _ in range(ROUNDS):
+        for variant, session in sessions.items():
+            session.reset()
+            began = time.perf_counter()
+            session.prefill(prompt[:-1])
+            session.decode(prompt[-1])
+            first = time.perf_counter() - began
+            began = time.perf_counter()
+            for token in prompt[:DECODED]:
+                session.decode(token)
+            cached = (time.perf_counter() - began) / DECODED
+            began = time.perf_counter()
+            for _ in range(SCORED):
+                session.score(prompt)
+            taken[variant].append((cached, (time.perf_counter() - began) / SCORED, first))
+    return {
+        variant: dict(
+            zip(("cached", "uncached", "first"), np.median(rows, axis=0).tolist(), strict=True)
+        )
+        for variant, rows in taken.items()
+    }
+
+
+def table(runs: list[dict[Variant, DecoderBundle]], speed: dict[Variant, dict[str, float]]) -> str:
+    lines = [
+        "| weights | bytes | of float32 | perplexity | against float | worst of 95 % | tokens/s "
+        "| cached / uncached | first token |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    float_bytes = len(runs[0]["float32", "compensated"].content)
+    for variant in VARIANTS:
+        facts = [run[variant].certificate.perplexity for run in runs]
+        name = variant[0] + (" (to nearest)" if variant[1] == "nearest" else "")
+        size, times = len(runs[0][variant].content), speed[variant]
+        lines.append(
+            f"| {name} | {size:,} | {size / float_bytes:.3f} "
+            f"| {np.mean([one.file for one in facts]):.4f} "
+            f"| {np.mean([one.change for one in facts]):+.2%} "
+            f"| {max(one.high for one in facts):+.2%} "
+            f"| {1 / times['cached']:,.0f} | {times['uncached'] / times['cached']:.1f}x "
+            f"| {1000 * times['first']:.2f} ms |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--folder", type=Path, default=Path("build/decoders"))
+    given = parser.parse_args()
+    runs = [bundles_of(seed, given.steps, given.folder) for seed in range(given.seeds)]
+    sessions = {variant: Session(bundle.content) for variant, bundle in runs[0].items()}
+    speed = seconds_of(sessions)
+    print(table(runs, speed))
+    record = {"/".join(variant): times for variant, times in speed.items()}
+    (given.folder / "speed.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
