@@ -63,7 +63,8 @@ def slice_decoder(
 
     Args:
         model: A functional or sequential decoder of `tfgreen.CausalSelfAttention` layers, as
-            `tfgreen.build_decoder` makes it, trained. It stays as it is.
+            `tfgreen.build_decoder` makes it, or a causal language model of KerasHub, trained. It
+            stays as it is.
         windows: Calibration text as tokens, integers (n, length + 1): the model reads all but
             the last of a row and is judged by all but the first. A few dozen rows of text like
             that of training are enough; each costs as much as a step of training.
@@ -89,6 +90,7 @@ def slice_decoder(
     (None, None, 50)
     """
     from tfgreen.generative.network.importance import importance
+    from tfgreen.generative.network.kerashub import is_kerashub, taken_over
     from tfgreen.generative.network.stepping import decoder_facts
     from tfgreen.generative.network.units import units_of
     from tfgreen.models.adapters import refuse_adapters
@@ -97,6 +99,8 @@ def slice_decoder(
         _check_shares(share, name)
     if isinstance(multiple, bool) or not isinstance(multiple, int) or multiple < 1:
         raise UsageError(f"multiple received {multiple!r}; expected a number from 1 on.")
+    if is_kerashub(model):
+        model = taken_over(model)
     tokens = _checked_windows(windows, decoder_facts(model), model)
     refuse_adapters(model)
     units = units_of(model)

@@ -47,6 +47,11 @@ def merged(model: Any) -> Any:
     return copy
 
 
+def plain_values(layer: Any) -> list[np.ndarray]:
+    """A layer's own weights in their order, adapters added to what they adapt."""
+    return [value for _, value in _values(layer)]
+
+
 def merged_for_conversion(model: Any) -> tuple[Any, tuple[str, ...]]:
     """The model to convert, and what was done; one without adapters, or a graph, as it is."""
     if not has_adapters(model) or functional_of(model) is None:

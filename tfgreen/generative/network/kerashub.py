@@ -17,6 +17,7 @@ import numpy as np
 from tfgreen.errors import UnsupportedModelError
 from tfgreen.generative.network.attention import CausalSelfAttention
 from tfgreen.generative.network.embedding import TokenEmbedding
+from tfgreen.models.adapters import plain_values
 
 _TOLERANCE = 1e-4
 _PROBE_LENGTH = 12
@@ -55,7 +56,7 @@ class _Building:
 
     def dense(self, source: Any, name: str, activation: Any = None) -> Any:
         """A Dense layer with the kernel and bias of one of KerasHub's."""
-        arrays = [one.numpy() for one in source.weights]
+        arrays = plain_values(source)
         kernel = arrays[0].reshape(arrays[0].shape[0], -1)
         layer = keras.layers.Dense(
             kernel.shape[1], activation=activation, use_bias=len(arrays) > 1, name=name
@@ -269,7 +270,7 @@ def _frequencies(rotary: Any, key_size: int) -> list[float]:
 
 def _flat(source: Any) -> list[np.ndarray]:
     """Kernel (inputs, outputs) and bias of an einsum layer, its dimensions put in that order."""
-    kernel, *bias = (one.numpy() for one in source.weights)
+    kernel, *bias = plain_values(source)
     given, answered = source.equation.split("->")
     given, own = given.split(",")
     summed = [letter for letter in given if letter in own]

@@ -7,13 +7,20 @@ from typing import Any
 
 from tfgreen.errors import UnsupportedModelError
 from tfgreen.generative.network.kerashub import is_kerashub, taken_over
+from tfgreen.models.adapters import merged_for_conversion
 from tfgreen.models.loading import flavour_of, load_model
 
 
 def load_decoder(source: str, custom_objects: str | None, allow_unsafe: bool) -> Any:
-    """A Keras decoder from a file or `module:function`; KerasHub's come as models of our layers."""
+    """A Keras decoder from a file or `module:function`; KerasHub's come as models of our layers.
+
+    Low-rank adapters are added to the kernels.
+    """
     model = load_model(source, custom_objects=custom_objects, allow_unsafe=allow_unsafe)
-    return taken_over(model) if is_kerashub(model) else model
+    if is_kerashub(model):
+        return taken_over(model)
+    plain, _ = merged_for_conversion(model)
+    return plain
 
 
 def save_decoder(model: Any, folder: Path) -> Path:
