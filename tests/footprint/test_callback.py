@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tfgreen as tg
+from tfgreen.footprint import stretch
 from tfgreen.footprint.callback import MeterCallback
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.models.keras2 import tf_keras
@@ -74,8 +75,11 @@ def test_a_fit_that_raises_does_not_hinder_the_next(model: Any) -> None:
     ]
 
 
-def test_a_kill_between_epochs_loses_no_epoch(model: Any, tmp_path: Path) -> None:
+def test_a_long_epoch_is_entered_when_it_ends(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the file holds when the second epoch begins is what the first one took."""
+    monkeypatch.setattr(stretch, "CHECKPOINT_SECONDS", 0.0)
     path = tmp_path / "ledger.json"
     seen: list[float] = []
 
@@ -95,3 +99,16 @@ def test_a_technique_s_own_fit(tmp_path: Path) -> None:
     wrapped.fit(X, Y, epochs=1, verbose=0, callbacks=[ledger.callback("prune")])
     assert ledger.total(stage="prune").cpu_seconds > 0
     assert ledger.total(purpose="training").entries == 0
+
+
+def test_short_epochs_are_not_written_one_by_one(model: Any, tmp_path: Path) -> None:
+    """The file is written at the start and at the end; between them lie no ten seconds."""
+    written: list[float] = []
+
+    class Counted(Ledger):
+        def _save(self) -> None:
+            written.append(self.total().cpu_seconds)
+            super()._save()
+
+    model.fit(X, Y, epochs=5, verbose=0, callbacks=[Counted(tmp_path / "l.json").callback()])
+    assert len(written) == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
@@ -73,6 +73,7 @@ def entry_of(
     )
 
 
+@settings(deadline=None, max_examples=50)
 @given(ledgers())
 def test_parts_add_up_to_the_total(ledger: Ledger) -> None:
     total, stages = ledger.total(), ledger.stages().values()
@@ -85,6 +86,7 @@ def test_parts_add_up_to_the_total(ledger: Ledger) -> None:
     assert total.entries == len(outer) == sum(one.entries for one in stages)
 
 
+@settings(deadline=None, max_examples=50)
 @given(ledgers(), ledgers())
 def test_adding_twice_changes_nothing(one: Ledger, other: Ledger) -> None:
     one.add(other)
@@ -94,6 +96,7 @@ def test_adding_twice_changes_nothing(one: Ledger, other: Ledger) -> None:
     assert one.document == once
 
 
+@settings(deadline=None, max_examples=50)
 @given(ledgers())
 def test_json_round_trip(ledger: Ledger) -> None:
     assert Ledger.from_json(ledger.to_json()).document == ledger.document
@@ -141,9 +144,9 @@ def test_a_ledger_of_a_child_process_knows_the_stage_around_it(tmp_path: Path) -
 
 WORKER = """
 import sys, time
-from tfgreen.footprint import ledger as module
-module.CHECKPOINT_SECONDS = 0.1
-ledger = module.Ledger(sys.argv[1])
+from tfgreen.footprint import ledger, stretch
+stretch.CHECKPOINT_SECONDS = 0.1
+ledger = ledger.Ledger(sys.argv[1])
 with ledger.stage("train"):
     end = time.process_time() + float(sys.argv[2])
     while time.process_time() < end:

@@ -6,8 +6,10 @@ nothing in those that come with every batch, and says so, so that neither calls 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from tfgreen.footprint import stretch
 from tfgreen.footprint.meter import Meter
 
 if TYPE_CHECKING:
@@ -83,23 +85,27 @@ class MeterCallback(_Hooks):
 class StageCallback(_Hooks):
     """Enters each `fit` into a ledger; made by `Ledger.callback`.
 
-    The entry is brought up to date after every epoch. Of a fit that raises or is killed it holds
-    the epochs that were ended.
+    The entry is brought up to date when an epoch ends and `CHECKPOINT_SECONDS` have passed since
+    the last time. Of a fit that raises or is killed it holds what it held then.
     """
 
     def __init__(self, ledger: Ledger, stage: str, purpose: Purpose | None) -> None:
         self._ledger, self._stage, self._purpose = ledger, stage, purpose
         self._stretch: Stretch | None = None
+        self._looked = 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Open a stretch."""
         if self._stretch is not None:  # the fit before raised
             self._stretch.meter.stop()
+        self._looked = time.monotonic()
         self._stretch = self._ledger.begin(self._stage, purpose=self._purpose, meter=Meter())
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Enter what was spent so far."""
-        if self._stretch is not None:
+        now = time.monotonic()
+        if self._stretch is not None and now - self._looked >= stretch.CHECKPOINT_SECONDS:
+            self._looked = now
             self._stretch.look()
 
     def on_train_end(self, logs: Any = None) -> None:

@@ -30,7 +30,7 @@ class Entry(Record):
     purpose: "training" made the model that is compressed; all else is "compression".
     started: UTC, ISO 8601.
     finished: False while it runs, and for ever if its process was killed: it holds what had been
-        spent at the last look, at most `CHECKPOINT_SECONDS` before the end.
+        spent at the last look, at most some seconds (with a callback, an epoch) before.
     within: the stretch around this one, whose figures hold this one's too.
     """
 

@@ -29,8 +29,6 @@ try:
 except ImportError:  # Windows: two processes should not write one ledger there
     fcntl = None  # type: ignore[assignment]
 
-CHECKPOINT_SECONDS = 10.0
-
 _LARGEST_BYTES = 64 * 1024**2
 
 
@@ -91,7 +89,7 @@ class Ledger:
         looks: bring the file up to date every `CHECKPOINT_SECONDS`, and not only at `look()`.
         """
         stretch = Stretch(self._enter, stage, purpose or purpose_of(stage), meter)
-        stretch.start(CHECKPOINT_SECONDS if looks and self.path is not None else None)
+        stretch.start(looks=looks and self.path is not None)
         return stretch
 
     def callback(self, stage: str = "train", *, purpose: Purpose | None = None) -> Any:

@@ -16,6 +16,9 @@ from tfgreen.footprint.entry import Entry, Purpose
 from tfgreen.footprint.meter import Meter
 from tfgreen.footprint.reading import Reading
 
+CHECKPOINT_SECONDS = 10.0
+"""How often a ledger on disk is brought up to date while a stage runs."""
+
 # In the environment, so that child processes of a stage know that they are measured with it.
 _OPEN_STAGE = "TFGREEN_OPEN_STAGE"
 
@@ -41,12 +44,9 @@ class Stretch:
             "within": _stage_around(),
         }
 
-    def start(self, look_seconds: float | None = None) -> None:
-        """Begin to measure; look by itself every so many seconds, if that is wanted."""
-        if look_seconds is None:
-            self.meter.start()
-        else:
-            self.meter.start(self._look_quietly, look_seconds)
+    def start(self, *, looks: bool = False) -> None:
+        """Begin to measure; with `looks`, look by itself every `CHECKPOINT_SECONDS`."""
+        self.meter.start(self._look_quietly if looks else None, CHECKPOINT_SECONDS)
         try:
             self.look()
         except BaseException:
