@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.tiny_models import OpSpec, TensorSpec, build, float_add, int8_classifier
+from tests.tiny_models import OpSpec, TensorSpec, build, float_add, int8_classifier, int8_softmax
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.inspection.tflite_file import inspect_tflite
 
@@ -61,6 +61,15 @@ def test_known_bad_kernels_are_told() -> None:
     found = inspect_tflite(content)
     assert found.ops[0].remarks[0].startswith("reference gives the same saturated number")
     assert found.parameters == 0, "an axis is no parameter"
+
+
+def test_kernels_that_abort_are_told() -> None:
+    remarks = inspect_tflite(int8_softmax(512)).ops[0].remarks
+    assert [remark.split(" ")[:2] for remark in remarks] == [
+        ["reference", "aborts"],
+        ["micro", "aborts"],
+    ]
+    assert inspect_tflite(int8_softmax(511)).ops[0].remarks == ()
 
 
 def test_json_comes_back() -> None:

@@ -130,6 +130,47 @@ def test_softmax_aborts_on_long_flat_rows(kernel_set: str) -> None:
     assert not names(kernel_set, contents[512]), "a difference would be a fault of its own"
 
 
+def from_tiny_logits(op: str, scale: float, beta: float = 1.0) -> bytes:
+    out_scale, zero_point = {"LOG_SOFTMAX": (16 / 256, 127), "TANH": (1 / 128, 0)}.get(
+        op, (1 / 256, -128)
+    )
+    tensors = [
+        TensorSpec("x", (1, 4), scale=scale),
+        TensorSpec("y", (1, 4), scale=out_scale, zero_point=zero_point),
+    ]
+    options = {"beta": beta} if op == "SOFTMAX" else {}
+    return build(tensors, [OpSpec(op, ["x"], ["y"], options)], ["x"], ["y"])
+
+
+FOUR = np.array([[[-128, 0, 5, 127]]], np.int8)
+
+
+@pytest.mark.parametrize("kernel_set", ["reference", "micro"])
+@pytest.mark.parametrize(("op", "beta"), [("SOFTMAX", 1.0), ("SOFTMAX", 4.0), ("LOG_SOFTMAX", 1.0)])
+def test_softmax_aborts_on_logits_of_no_size(kernel_set: str, op: str, beta: float) -> None:
+    if not availability(kernel_set).available:
+        pytest.skip(f"{kernel_set} is not installed")
+    for factor, status in ((1.001, "ok"), (1.0, "crashed")):
+        content = from_tiny_logits(op, factor * 2.0**-26 / beta, beta)
+        assert run_tasks(kernel_set, [Task("op", content, (FOUR,))])[0].status == status
+        model = TfliteModel.from_bytes(content)
+        entry = known_to_abort(kernel_set, model, model.ops[0])
+        assert (entry is not None) == (status == "crashed")
+        assert known_to_abort("optimized", model, model.ops[0]) is None
+
+
+@pytest.mark.parametrize("op", ["LOGISTIC", "TANH"])
+def test_micro_curves_of_inputs_of_no_size_are_steps(op: str) -> None:
+    middle = [0] * 4  # 1/2 in steps of 1/256 from -128, and 0
+    right, wrong = (from_tiny_logits(op, factor * 2.0**-28) for factor in (1.0, 0.99))
+    assert run("micro", right, FOUR).ravel().tolist() == middle
+    assert run("micro", wrong, FOUR).ravel().tolist() == [-128, -128, 127, 127]
+    assert run("reference", wrong, FOUR).ravel().tolist() == middle
+    assert names("micro", wrong)
+    assert not names("micro", right)
+    assert not names("reference", wrong)
+
+
 @pytest.mark.parametrize("op", ["LOGISTIC", "TANH"])
 def test_int16_curves_are_coarse_without_the_reference(op: str) -> None:
     content = one_op(op, 8 / 32768, 1 / 32768, "int16")

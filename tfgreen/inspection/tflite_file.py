@@ -13,10 +13,11 @@ from tfgreen.inspection.records import OpFacts, TfliteInspection
 from tfgreen.inspection.sparsity import ZeroCount
 from tfgreen.manifest import sha256
 from tfgreen.preprocess import Preprocess
-from tfgreen.verification.known_bad import known_bad
+from tfgreen.verification.known_bad import known_bad, known_to_abort
 from tfgreen.verification.labels import counted, tensor_label
 
 _KERNEL_SETS = ("reference", "optimized", "xnnpack", "micro")
+_KNOWN = (known_bad, known_to_abort)
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
@@ -119,8 +120,7 @@ def _arithmetic(model: TfliteModel, op: Op) -> Literal["integer", "float", "conv
 
 def _remarks(model: TfliteModel, op: Op) -> Iterator[str]:
     for kernel_set in _KERNEL_SETS:
-        entry = known_bad(kernel_set, model, op)
-        if entry is not None:
+        for entry in filter(None, (find(kernel_set, model, op) for find in _KNOWN)):
             yield f"{kernel_set} {entry.symptom} ({entry.dated}, {entry.versions})"
 
 

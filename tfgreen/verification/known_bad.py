@@ -1,7 +1,8 @@
 """The dated table of kernels known to be wrong, and the question whether it names an op.
 
->>> [kernel.ops for kernel in known_bad_kernels() if "micro" in kernel.kernel_sets]
-[('RELU6',), ('DEQUANTIZE',), ('SPACE_TO_BATCH_ND',), ('SOFTMAX',)]
+>>> {op for kernel in known_bad_kernels() if kernel.aborts for op in kernel.ops} == {
+...     "SOFTMAX", "LOG_SOFTMAX"}
+True
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.verification.conversions import same_quantization
 
 _LONG_ROW = 512
+_VANISHING_EXPONENT = 2.0**-26
+_VANISHING_CURVE = 2.0**-28
 _TABLE = "known_bad_kernels.toml"
 
 
@@ -28,7 +31,9 @@ class KnownBad:
 
     `condition` is "always", "rescaling" (input and output have different scales), "per-channel"
     (the input has several scales), "blockwise-weights" (the second input has block scales),
-    "padding" (the third input pads) or "long-rows" (512 values or more along the last axis).
+    "padding" (the third input pads), "long-rows" (512 values or more along the last axis),
+    "vanishing-exponent" (the input's scale, times beta, is 2**-26 or less) or "vanishing-curve"
+    (the input's scale is below 2**-28).
     `aborts`: it dies there for some values, and is right for the others.
     """
 
@@ -117,6 +122,28 @@ def _has_long_rows(model: TfliteModel, op: Op) -> bool:
     return model.tensors[op.inputs[0]].shape[-1:] >= (_LONG_ROW,)
 
 
+def _has_a_vanishing_exponent(model: TfliteModel, op: Op) -> bool:
+    """Kernels turn scale times beta times 2**26 into a multiplier that has to be above 1."""
+    beta = 1.0
+    if op.name == "SOFTMAX":
+        beta = 0.0 if op.options is None else float(op.options.beta)
+    scale = _input_scale(model, op)
+    return scale is not None and scale * beta <= _VANISHING_EXPONENT
+
+
+def _has_a_vanishing_curve(model: TfliteModel, op: Op) -> bool:
+    """TFLM shifts by the exponent of scale times 2**27, which may not be negative."""
+    scale = _input_scale(model, op)
+    return scale is not None and scale < _VANISHING_CURVE
+
+
+def _input_scale(model: TfliteModel, op: Op) -> float | None:
+    quantization = model.tensors[op.inputs[0]].quantization
+    if quantization is None or not quantization.scales.size:
+        return None
+    return float(quantization.scales[0])
+
+
 CONDITIONS: Mapping[str, Callable[[TfliteModel, Op], bool]] = {
     "always": lambda model, op: True,
     "rescaling": _rescales,
@@ -124,5 +151,7 @@ CONDITIONS: Mapping[str, Callable[[TfliteModel, Op], bool]] = {
     "blockwise-weights": _has_blockwise_weights,
     "padding": _pads,
     "long-rows": _has_long_rows,
+    "vanishing-exponent": _has_a_vanishing_exponent,
+    "vanishing-curve": _has_a_vanishing_curve,
 }
 """When an entry holds, by the name that the table uses."""
