@@ -120,7 +120,8 @@ def train_character_model(
     batches = _batches(np.array(tokenizer.encode(text), np.int32), seed)
     each = max(steps // _PARTS, 1)
     for part in range(0, steps, each):
-        history = model.fit(batches, steps_per_epoch=min(each, steps - part), verbose=0)
+        count = min(each, steps - part)
+        history = model.fit(batches, steps_per_epoch=count, shuffle=False, verbose=0)
         loss = history.history["loss"][-1]
         tell(f"training, perplexity {np.exp(loss):.2f}", min(part + each, steps), steps)
     return model
