@@ -56,11 +56,11 @@ if TYPE_CHECKING:
     from tfgreen.footprint.callback import MeterCallback
     from tfgreen.footprint.ledger import Ledger
     from tfgreen.footprint.meter import Meter
-    from tfgreen.generative.slicing import SlicedDecoder, slice_decoder
     from tfgreen.generative.decoder_bundle import DecoderBundle
     from tfgreen.generative.export import export_decoder
     from tfgreen.generative.generation import generate
     from tfgreen.generative.network import CausalSelfAttention, build_decoder
+    from tfgreen.generative.slicing import SlicedDecoder, slice_decoder
     from tfgreen.generative.tokenizers import ByteTokenizer, CharacterTokenizer
     from tfgreen.inspection import inspect
     from tfgreen.mending import repair
@@ -84,8 +84,8 @@ __all__ = [
     "Clustering",
     "Comparison",
     "ConversionError",
-    "Device",
     "DecoderBundle",
+    "Device",
     "Diagnosis",
     "Distillation",
     "Distiller",
@@ -155,8 +155,8 @@ _MODULES = {
     "Clustering": "tfgreen.compression.clustering.clustering",
     "compare": "tfgreen.comparison.widths",
     "Comparison": "tfgreen.comparison.record",
-    "Device": "tfgreen.accounting.subjects",
     "DecoderBundle": "tfgreen.generative.decoder_bundle",
+    "Device": "tfgreen.accounting.subjects",
     "diagnose": "tfgreen.examination",
     "Diagnosis": "tfgreen.verification.diagnosis.record",
     "Distillation": "tfgreen.compression.distillation.distillation",
