@@ -2,10 +2,11 @@
 
     python -m benchmarks.energy_ratio [--sessions N] [--rounds N] [NAME ...]
 
-Each network is exported for mobile-int8, and its int8 and float files are timed by turns with one
-thread on LiteRT's kernels. The ratio is that of processor time; the watts cancel where both draw
-the same. Joules are modelled, with the range of `tfgreen/footprint/watts.toml`. Files are kept in
-benchmarks/.cache.
+Each network is exported for mobile-int8; of the keyword DS-CNN there are three seeds, the files of
+benchmarks/compression_table.py, where that has run. Its int8 and float files are timed by turns
+with one thread on LiteRT's kernels. The ratio is that of processor time; the watts cancel where
+both draw the same. Joules are modelled, with the range of `tfgreen/footprint/watts.toml`. Files
+are kept in benchmarks/.cache.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks import keyword_trials
 from benchmarks.models import CACHE, cached_model
 from tfgreen.benchmarking.files import TimedFile
 from tfgreen.benchmarking.latency import Effort, benchmark_files
@@ -25,7 +27,8 @@ from tfgreen.pipeline import float_file, make_bundle
 from tfgreen.profile import load_profile
 from tfgreen.tflite import ConversionOptions
 
-NETWORKS = ("ds-cnn", "resnet8", "mobilenetv2")
+SEEDS = tuple(f"seed-{seed}" for seed in keyword_trials.SEEDS)
+NETWORKS = (*SEEDS, "ds-cnn", "resnet8", "mobilenetv2")
 KERNEL_SETS = ("xnnpack", "optimized")
 FOLDER = CACHE / "energy"
 _BUSY_LOAD = 1.0
@@ -47,7 +50,11 @@ def main(arguments: Sequence[str]) -> None:
 
 def rows(name: str, effort: Effort) -> Iterator[str]:
     """One row for each kernel set; what warns of the machine goes to standard error."""
+    if name in SEEDS and not _trial("ptq", name).exists():
+        print(f"{name}: run benchmarks.compression_table first", file=sys.stderr)
+        return
     files = [TimedFile("int8", int8_file(name)), TimedFile("float32", float32_file(name))]
+    title = f"DS-CNN, {name}" if name in SEEDS else cached_model(name).title
     found = benchmark_files(files, baseline=1, kernel_sets=KERNEL_SETS, effort=effort)
     watts = watts_of()
     for comparison in found.comparisons:
@@ -61,7 +68,7 @@ def rows(name: str, effort: Effort) -> Iterator[str]:
             continue
         sessions = ", ".join(f"{one:.3f}" for one in ratio.sessions)
         yield (
-            f"| {cached_model(name).title} | {comparison.kernel_set} | {' | '.join(cells)} | "
+            f"| {title} | {comparison.kernel_set} | {' | '.join(cells)} | "
             f"{ratio.median:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] (sessions {sessions}) |"
         )
     if (found.host.load_before or 0.0) > _BUSY_LOAD:
@@ -70,6 +77,8 @@ def rows(name: str, effort: Effort) -> Iterator[str]:
 
 def int8_file(name: str) -> bytes:
     """The exported file, made once."""
+    if name in SEEDS:
+        return _trial("ptq", name).read_bytes()
     path = FOLDER / f"{name}-int8.tflite"
     if not path.exists():
         model = cached_model(name)
@@ -80,12 +89,18 @@ def int8_file(name: str) -> bytes:
 
 def float32_file(name: str) -> bytes:
     """The float file of the same network, made once."""
+    if name in SEEDS:
+        return _trial("float", name).read_bytes()
     path = FOLDER / f"{name}-float32.tflite"
     if not path.exists():
         with tempfile.TemporaryDirectory() as folder:
             content = float_file(str(cached_model(name).path), Path(folder), ConversionOptions())
         _keep(path, content)
     return path.read_bytes()
+
+
+def _trial(variant: str, seed: str) -> Path:
+    return keyword_trials.CACHE / f"{variant}-{seed.removeprefix('seed-')}.tflite"
 
 
 def _keep(path: Path, content: bytes) -> None:
