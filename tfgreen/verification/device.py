@@ -23,7 +23,12 @@ from tfgreen.verification.certificate import (
     verdict_of,
 )
 from tfgreen.verification.device_line import expected_answers, golden_id
-from tfgreen.verification.device_log import DeviceRun, median_milliseconds, read_device_log
+from tfgreen.verification.device_log import (
+    DeviceLog,
+    DeviceRun,
+    median_milliseconds,
+    read_device_log,
+)
 from tfgreen.verification.labels import counted
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import is_classification
@@ -67,15 +72,20 @@ def with_device_log(
             "with samples."
         )
     model = TfliteModel.from_bytes(content)
-    runs = read_device_log(text, model, (content, *compiled))
+    log = read_device_log(text, model, (content, *compiled))
     truth, answers = expected
-    whole = [run for run in runs if run.is_complete]
+    whole = [run for run in log.runs if run.is_complete]
     for run in whole:
         _check_vectors(run, golden, answers)
         _check_steps(run, model, answers)
     judged = [_judged(model, truth, answers, run, profile.limits) for run in whole]
     results, checks = max(judged, key=_badness, default=((), ()))
-    checks = (*_gave_up(runs), *checks, *_figures(whole, profile.budgets.arena_bytes))
+    checks = (
+        *_gave_up(log.runs),
+        *_broke_off(log),
+        *checks,
+        *_figures(whole, profile.budgets.arena_bytes),
+    )
     runtime = certificate.gate("runtime")
     gates = (*certificate.gates[:3], GateResult.of("runtime", (*runtime.checks, *checks)))
     facts = KernelSetFacts(role="measured", available=True, version=None)
@@ -85,7 +95,7 @@ def with_device_log(
             "verdict": verdict_of(gates),
             "kernel_sets": {**certificate.kernel_sets, DEVICE: facts},
             "runtime": (*certificate.runtime, *results),
-            "target": {**certificate.target, DEVICE: _facts(runs, whole)},
+            "target": {**certificate.target, DEVICE: _facts(log, whole)},
         }
     )
 
@@ -95,7 +105,7 @@ def _check_vectors(run: DeviceRun, golden: Golden, answers: Sequence[np.ndarray]
     ours = golden_id(
         [array[:count] for array in golden.file_inputs], [array[:count] for array in answers]
     )
-    if count > len(answers[0]) or run.golden_id != ours:
+    if not 0 < count <= len(answers[0]) or run.golden_id != ours:
         raise IntegrityError(
             "The firmware holds other golden vectors than the bundle: it was rendered by another "
             "export of the same file. Flash the sources of this bundle and log again."
@@ -149,6 +159,15 @@ def _gave_up(runs: Sequence[DeviceRun]) -> Iterator[Check]:
             yield _check("device-runs", "failed", text)
 
 
+def _broke_off(log: DeviceLog) -> Iterator[Check]:
+    if log.broken_lines:
+        text = (
+            f"In the device log {counted(log.broken_lines, 'line')} of the golden test did not "
+            "come to an end, as of a board that resets or a port that loses characters."
+        )
+        yield _check("device-lines", "warning", text, measured=log.broken_lines, limit=0)
+
+
 def _figures(whole: Sequence[DeviceRun], arena_budget_bytes: int | None) -> Iterator[Check]:
     """What the board used: time and memory."""
     if not whole:
@@ -177,10 +196,11 @@ def _check(name: str, status: CheckStatus, message: str, **facts: Any) -> Check:
     )
 
 
-def _facts(runs: Sequence[DeviceRun], whole: Sequence[DeviceRun]) -> dict[str, Any]:
+def _facts(log: DeviceLog, whole: Sequence[DeviceRun]) -> dict[str, Any]:
     """What the log tells of the board, for the certificate's JSON."""
     return {
-        "runs": len(runs),
+        "runs": len(log.runs),
+        "broken_lines": log.broken_lines,
         "whole_runs": len(whole),
         "golden_vectors": whole[0].vectors if whole else 0,
         "arena_bytes": max((run.arena_bytes for run in whole), default=None),

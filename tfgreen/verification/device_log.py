@@ -1,8 +1,9 @@
 """A serial log as evidence: what a board answered to the golden vectors, judged like a kernel set.
 
 The golden test of the rendered sources prints one line of JSON with every answer in it. Whatever
-else the log holds (boot messages, other firmware, lines that break off) is passed over. Of
-several runs the worst counts, so that a board that answers wrongly now and then is not let off.
+else the log holds (boot messages, other firmware) is passed over, and lines that break off are
+counted. Of several runs the worst counts, so that a board that answers wrongly now and then is not
+let off.
 """
 
 from __future__ import annotations
@@ -57,6 +58,19 @@ class _Line(_Record):
 
 
 @dataclass(frozen=True)
+class DeviceLog:
+    """What a serial log holds of one model's golden test.
+
+    Attributes:
+        runs: In the log's order; one or more.
+        broken_lines: How many lines begin and have no end, whichever model's they were.
+    """
+
+    runs: tuple[DeviceRun, ...]
+    broken_lines: int
+
+
+@dataclass(frozen=True)
 class DeviceRun:
     """One run of the golden test on a board.
 
@@ -98,9 +112,7 @@ def decoded(content: bytes) -> str:
     return content.decode("utf-16" if content.startswith(marks) else "utf-8", errors="replace")
 
 
-def read_device_log(
-    text: str, model: TfliteModel, firmware: Sequence[bytes]
-) -> tuple[DeviceRun, ...]:
+def read_device_log(text: str, model: TfliteModel, firmware: Sequence[bytes]) -> DeviceLog:
     """Every run of one model's golden test that a serial log holds, in its order.
 
     Args:
@@ -125,7 +137,7 @@ def read_device_log(
             f"The device log is of another model: its sha256 begins with {others}, expected "
             f"{expected}. Flash the sources of this bundle and log again."
         )
-    return tuple(_run(line, model, shipped[line.model]) for line in own)
+    return DeviceLog(tuple(_run(line, model, shipped[line.model]) for line in own), damaged)
 
 
 def _documents(text: str) -> tuple[list[Any], int]:

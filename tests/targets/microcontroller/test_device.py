@@ -25,7 +25,7 @@ from tfgreen.recheck import verify
 from tfgreen.runtimes import Task, run_tasks
 from tfgreen.verification.certificate import Certificate, Check
 from tfgreen.verification.device import DEVICE, with_device_log
-from tfgreen.verification.device_line import LINE_START
+from tfgreen.verification.device_line import LINE_START, golden_id
 
 CONTENT = int8_classifier()
 VALUES = np.random.default_rng(0).normal(0, 0.5, (8, 16)).astype(np.float32)
@@ -91,6 +91,7 @@ def test_a_board_that_answers_right_is_a_measured_kernel_set(golden: Golden, lin
     assert checks["device-arena"].measured == 1000
     assert certificate.target[DEVICE] == {
         "runs": 1,
+        "broken_lines": 0,
         "whole_runs": 1,
         "golden_vectors": 8,
         "arena_bytes": 1000,
@@ -129,10 +130,21 @@ def test_the_worst_run_of_the_log_counts(golden: Golden, line: str, answers: np.
     assert device_checks(certificate)["device-latency"].measured == 0.02
 
 
-def test_what_breaks_off_beside_a_whole_line_is_passed_over(golden: Golden, line: str) -> None:
+def test_what_breaks_off_beside_a_whole_line_is_a_warning(golden: Golden, line: str) -> None:
     certificate = judged(golden, f"{line[:300]}{BOOT}{line}\n{line[:-1]}")
     assert certificate.passed
-    assert certificate.target[DEVICE]["runs"] == 1
+    facts = certificate.target[DEVICE]
+    assert (facts["runs"], facts["broken_lines"]) == (1, 2)
+    check = device_checks(certificate)["device-lines"]
+    assert (check.status, check.measured) == ("warning", 2)
+    assert "device-lines" not in device_checks(judged(golden, line))
+
+
+def test_a_whole_run_of_no_vectors_is_refused(golden: Golden, line: str) -> None:
+    none = [array[:0] for array in (*golden.file_inputs, *golden.outputs["micro"])]
+    changes = {"runs": [], "golden": golden_id(none[:1], none[1:])}
+    with pytest.raises(IntegrityError, match="other golden vectors"):
+        judged(golden, json.dumps(json.loads(line) | changes, separators=(",", ":")))
 
 
 def test_a_board_that_does_not_get_through_fails(golden: Golden, line: str) -> None:
