@@ -57,6 +57,22 @@ def test_an_op_that_only_the_profile_names_is_the_firmware_s() -> None:
     warning, passed = check_ops(TfliteModel.from_bytes(files.missing_op()), own)
     assert (warning.status, passed.status) == ("warning", "passed")
     assert "kernel of its own" in warning.message
+    assert (passed.measured, "has every other op" in passed.message) == (0, True)
+
+
+def test_ops_that_only_the_body_of_a_loop_runs_are_looked_at() -> None:
+    root = tiny_models.unpack(tiny_models.int8_classifier())
+    body = tiny_models.unpack(files.missing_op())
+    (operator,) = body.subgraphs[0].operators
+    operator.opcodeIndex = len(root.operatorCodes)
+    root.operatorCodes += body.operatorCodes
+    for tensor in body.subgraphs[0].tensors:
+        tensor.buffer = 0
+    root.subgraphs += body.subgraphs
+    (check,) = found(tiny_models.pack(root))
+    assert (check.name, check.status, check.op) == ("ops", "failed", "GELU")
+    assert "GELU, which the body of a loop or a branch runs" in check.message
+    assert "use the activation relu" in check.message
 
 
 def test_no_more_than_ten_are_named() -> None:
