@@ -39,4 +39,6 @@ def test_npus_get_the_compiled_file_checked_and_its_sources() -> None:
     resolver = report.files["microcontroller/tiny_model/src/tiny_model/op_resolver.h"]
     assert b"AddEthosU" in resolver and b"AddConv2D" not in resolver
     data = report.files["microcontroller/tiny_model/src/tiny_model/model_data.cc"]
+    header = report.files["microcontroller/tiny_model/src/tiny_model/inference.h"]
+    assert b"nobody measured it" in header and b"64-bit host" not in header
     assert data.count(b"0x") >= len(report.files["model_vela.tflite"])

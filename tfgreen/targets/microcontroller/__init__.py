@@ -45,7 +45,9 @@ def host_processor_report(
     plan = plan_arena(model)
     tail_bytes = _TAIL_BYTES + _TAIL_BYTES_PER_OP * len(model.ops)  # a reserve: nobody has told it
     needed_bytes = None if plan is None else plan.head_bytes + tail_bytes
-    return report + report_sources(compiled, profile, golden, name, arena_bytes=needed_bytes)
+    return report + report_sources(
+        compiled, profile, golden, name, arena_bytes=needed_bytes, is_measured=False
+    )
 
 
 def report_sources(
@@ -55,10 +57,13 @@ def report_sources(
     name: str,
     *,
     arena_bytes: int | None = None,
+    is_measured: bool = True,
 ) -> TargetReport:
     """The sources to compile, or a note why there are none."""
     try:
-        files = render_sources(content, profile, golden, name, arena_bytes=arena_bytes)
+        files = render_sources(
+            content, profile, golden, name, arena_bytes=arena_bytes, is_measured=is_measured
+        )
     except UnsupportedModelError as error:
         return TargetReport(notes=(f"No sources were written. {error}",))
     return TargetReport(files=files)

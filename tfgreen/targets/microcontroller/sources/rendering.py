@@ -54,6 +54,7 @@ def render_sources(
     name: str,
     *,
     arena_bytes: int | None = None,
+    is_measured: bool = True,
 ) -> dict[str, bytes]:
     """The sources of one file for TensorFlow Lite Micro.
 
@@ -63,6 +64,7 @@ def render_sources(
         golden: Inputs and answers; without any the golden test is left out.
         name: The user's name for the model, any text; `c_identifier` makes one of it for C++.
         arena_bytes: Working memory that the file needs; else the profile's budget, else 64 KB.
+        is_measured: Whether TFLM itself has told `arena_bytes`, which the sources say.
 
     Returns:
         Relative path → content, all in the folder `microcontroller/<identifier>`.
@@ -84,7 +86,7 @@ def render_sources(
         **_naming(name, identifier),
         **_model(content, model),
         **_boundary(identifier, inputs, outputs),
-        **_arena(arena_bytes, profile.budgets.arena_bytes),
+        **_arena(arena_bytes, profile.budgets.arena_bytes, is_measured=is_measured),
         **_packaging(paths, identifier, has_golden=part is not None),
         **(part.texts(inputs, outputs) if part else {}),
     }
@@ -151,13 +153,14 @@ def _usage(identifier: str, inputs: Sequence[CTensor], outputs: Sequence[CTensor
     return lines
 
 
-def _arena(needed_bytes: int | None, budget_bytes: int | None) -> dict[str, str]:
+def _arena(
+    needed_bytes: int | None, budget_bytes: int | None, *, is_measured: bool
+) -> dict[str, str]:
     if needed_bytes is not None:
-        rounded = -(-needed_bytes // 16) * 16
-        return {
-            "ARENA_BYTES": str(rounded),
-            "ARENA_ORIGIN": "Measured on a 64-bit host; a 32-bit board needs somewhat less.",
-        }
+        origin = "Measured on a 64-bit host; a 32-bit board needs somewhat less."
+        if not is_measured:
+            origin = "Planned, with a reserve for TFLM's own records: nobody measured it."
+        return {"ARENA_BYTES": str(-(-needed_bytes // 16) * 16), "ARENA_ORIGIN": origin}
     if budget_bytes is not None:
         return {"ARENA_BYTES": str(budget_bytes), "ARENA_ORIGIN": "The whole budget: unmeasured."}
     return {

@@ -25,7 +25,7 @@ Stored Quantize(float value, const Quantization& quantization) {
   const float stored =
       nearbyintf(value / quantization.scale) + static_cast<float>(quantization.zero_point);
   if (!(stored > low)) return std::numeric_limits<Stored>::min();
-  if (stored > high) return std::numeric_limits<Stored>::max();
+  if (stored >= high) return std::numeric_limits<Stored>::max();
   return static_cast<Stored>(stored);
 }
 
