@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tests.targets.microcontroller.compiling import compiler
 from tests.tiny_models import int8_classifier
 from tfgreen.data import Samples
 from tfgreen.flatbuffer import TfliteModel
@@ -70,7 +70,6 @@ def test_python_predicts_as_the_runtime(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got["scores"], dequantize(outcome.outputs[0][0], quantization))
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 @pytest.mark.parametrize("dtype", sorted(SCALES))
 def test_cpp_equals_python(tmp_path: Path, dtype: str) -> None:
     preprocess = Preprocess(
@@ -95,7 +94,7 @@ def test_cpp_equals_python(tmp_path: Path, dtype: str) -> None:
     )
     flags = ["-std=c++11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"]
     program = tmp_path / "program"
-    subprocess.run(["g++", *flags, tmp_path / "main.cpp", "-o", program], check=True)
+    subprocess.run([*compiler("c++"), *flags, tmp_path / "main.cpp", "-o", program], check=True)
     values = awkward_values(preprocess.inputs[0].scale)
     output = subprocess.run([program], input=values.tobytes(), capture_output=True, check=True)
     module = module_of(preprocess)
@@ -105,13 +104,12 @@ def test_cpp_equals_python(tmp_path: Path, dtype: str) -> None:
     assert module.LABELS == ["jä", '"\\?']
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 def test_cpp_survives_hostile_and_equal_names(tmp_path: Path) -> None:
     tensors = tuple(tensor("int8", name) for name in (HOSTILE, "x_y", "X:Y", "", "7"))
     preprocess = Preprocess(inputs=tensors, outputs=tensors, labels=(HOSTILE,))
     source = tmp_path / "main.cpp"
     source.write_text(render_snippets(preprocess)["model_io.hpp"] + "\nint main() {}\n")
-    subprocess.run(["g++", "-std=c++11", "-fsyntax-only", source], check=True)
+    subprocess.run([*compiler("c++"), "-std=c++11", "-fsyntax-only", source], check=True)
     module_of(preprocess)
 
 
