@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfgreen.errors import UnsupportedModelError
@@ -78,7 +77,7 @@ def _values(layer: Any) -> Iterator[tuple[str, np.ndarray]]:
         if variable.name not in _PARTS:
             adapted = _is_adapted(layer) and variable.name in _ADAPTED
             value = getattr(layer, variable.name) if adapted else variable
-            yield variable.name, keras.ops.convert_to_numpy(value)
+            yield variable.name, np.asarray(value.numpy())
 
 
 def _is_adapted(layer: Any) -> bool:
