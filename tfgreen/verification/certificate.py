@@ -38,6 +38,8 @@ GATES: tuple[Gate, ...] = ("structure", "kernels", "fidelity", "runtime")
 
 
 class Record(BaseModel):
+    """What all parts of a certificate share: nothing in them changes, and nothing is unknown."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
