@@ -4,7 +4,8 @@
 
 For each seed a character model is trained on the standard library's docstrings (kept in the
 folder, so that a second run trains nothing), exported by every scheme, and judged on held-back
-docstrings. Speed is measured in one interleaved run of one thread: in each of several rounds every
+docstrings. Speed is measured in one interleaved run of one thread, in CPU time, which a busy machine
+leaves alone: in each of several rounds every
 file has its turn. `uncached` recomputes the whole window of 128 for each token.
 """
 
@@ -26,7 +27,7 @@ from tfgreen.generative.schemes import SCHEMES, Scheme
 from tfgreen.generative.session import Session
 from tfgreen.generative.tokenizers import CharacterTokenizer
 
-ROUNDS, DECODED, SCORED, PROMPT = 9, 48, 6, 64
+ROUNDS, DECODED, SCORED, PROMPT = 15, 48, 6, 64
 Variant = tuple[Scheme, str]
 VARIANTS: tuple[Variant, ...] = (
     *((scheme, "compensated") for scheme in SCHEMES),
@@ -55,24 +56,24 @@ def bundles_of(seed: int, steps: int, folder: Path) -> dict[Variant, DecoderBund
 
 
 def seconds_of(sessions: dict[Variant, Session]) -> dict[Variant, dict[str, float]]:
-    """Median seconds of one token with the cache and without, and to the first token."""
+    """Median CPU seconds of one token with the cache and without, and to the first token."""
     prompt = np.random.default_rng(0).integers(0, len(CHARACTERS), PROMPT).tolist()
     taken: dict[Variant, list[tuple[float, float, float]]] = {one: [] for one in sessions}
     for _ in range(ROUNDS):
         for variant, session in sessions.items():
             session.reset()
-            began = time.perf_counter()
+            began = time.process_time()
             session.prefill(prompt[:-1])
             session.decode(prompt[-1])
-            first = time.perf_counter() - began
-            began = time.perf_counter()
+            first = time.process_time() - began
+            began = time.process_time()
             for token in prompt[:DECODED]:
                 session.decode(token)
-            cached = (time.perf_counter() - began) / DECODED
-            began = time.perf_counter()
+            cached = (time.process_time() - began) / DECODED
+            began = time.process_time()
             for _ in range(SCORED):
                 session.score(prompt)
-            taken[variant].append((cached, (time.perf_counter() - began) / SCORED, first))
+            taken[variant].append((cached, (time.process_time() - began) / SCORED, first))
     return {
         variant: dict(
             zip(("cached", "uncached", "first"), np.median(rows, axis=0).tolist(), strict=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from tests.generative.conftest import CONTEXT, Trained, export
+from tests.generative.conftest import CONTEXT, Trained
 from tfgreen.errors import (
     IntegrityError,
     InvalidDataError,
@@ -22,14 +23,14 @@ from tfgreen.errors import (
 from tfgreen.generative.certificate import SequenceCertificate
 from tfgreen.generative.decoder_bundle import DecoderBundle
 from tfgreen.generative.export import export_decoder, make_decoder_bundle
+from tfgreen.generative.network.stepping import DecoderFacts
 from tfgreen.generative.requests import DecoderOptions
 from tfgreen.generative.schemes import layer_weights
 from tfgreen.generative.session import Session
 from tfgreen.generative.signatures import signature_models
-from tfgreen.generative.tokenizers import CharacterTokenizer
+from tfgreen.generative.worker import sizes
+from tfgreen.inspection import inspect
 from tfgreen.models.loading import load_model
-
-WRONG = CharacterTokenizer("abc")
 
 
 def test_the_float_file_passes_every_check(float_bundle: DecoderBundle) -> None:
@@ -92,6 +93,12 @@ def test_a_bundle_comes_back(float_bundle: DecoderBundle, tmp_path: Path) -> Non
         DecoderBundle.read(folder)
 
 
+def test_a_bundle_is_inspected(float_bundle: DecoderBundle, tmp_path: Path) -> None:
+    folder = float_bundle.save(tmp_path / "bundle")
+    found = inspect(folder)
+    assert found.kind == "tflite"
+
+
 def test_the_python_runner_writes_the_same_text(
     trained: Trained, float_bundle: DecoderBundle, tmp_path: Path
 ) -> None:
@@ -105,21 +112,45 @@ def test_the_python_runner_writes_the_same_text(
     assert printed.stdout == trained.tokenizer.decode(tokens) + "\n"
 
 
-def test_another_vocabulary_is_refused(trained: Trained) -> None:
+def asked(**options: Any) -> dict[str, Any]:
+    """What the child decides about sizes for a model of 11 tokens and 16 positions."""
+    request = {
+        "model_name": "it", "tokenizer_vocabulary": None, "tokenizer_is_own": True,
+        "context": None, "prefill_lengths": None, **options,
+    }  # fmt: skip
+    return sizes(request, DecoderFacts(11, CONTEXT, True, ()))
+
+
+def test_sizes_by_default() -> None:
+    assert asked() == {"context": 16, "prefill_lengths": [8]}
+    assert asked(context=12, prefill_lengths=(4, 2, 4))["prefill_lengths"] == [2, 4]
+
+
+def test_another_vocabulary_is_refused() -> None:
     with pytest.raises(InvalidDataError, match=r"3 tokens and the model scores 11.*another vocab"):
-        export_decoder(trained.path, WRONG, evaluate=np.zeros(99, np.int32))
+        asked(tokenizer_vocabulary=3)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (DecoderOptions(context=CONTEXT + 1), "positions of up to 16"),
-        (DecoderOptions(prefill_lengths=(32,)), "at most the context of 16"),
+        ({"context": CONTEXT + 1}, "positions of up to 16"),
+        ({"prefill_lengths": (32,)}, "at most the context of 16"),
     ],
 )
-def test_sizes_that_do_not_fit(trained: Trained, options: DecoderOptions, message: str) -> None:
+def test_sizes_that_do_not_fit(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        export(trained, options)
+        asked(**options)
+
+
+def test_rotary_positions_go_on_and_an_unknown_length_is_asked_for() -> None:
+    request = {
+        "model_name": "it", "tokenizer_vocabulary": None, "tokenizer_is_own": True,
+        "context": 64, "prefill_lengths": (32,),
+    }  # fmt: skip
+    assert sizes(request, DecoderFacts(11, CONTEXT, False, ()))["context"] == 64
+    with pytest.raises(UnsupportedModelError, match="Give context="):
+        sizes({**request, "context": None}, DecoderFacts(11, None, False, ()))
 
 
 def test_an_encoder_is_refused(tmp_path: Path) -> None:

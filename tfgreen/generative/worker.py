@@ -62,7 +62,7 @@ def _export(
     from tfgreen.generative.network import exporting
 
     model, facts = _load(request, clock)
-    request = request | _sizes(request, facts)
+    request = request | sizes(request, facts)
     windows = {
         name: _windows(tokens, facts.vocabulary, request["context"], name)
         for name, tokens in texts.items()
@@ -96,8 +96,12 @@ def _export(
     }
 
 
-def _sizes(request: dict[str, Any], facts: DecoderFacts) -> dict[str, Any]:
-    """The context and the prefill lengths, given or by default, with what cannot be refused."""
+def sizes(request: dict[str, Any], facts: DecoderFacts) -> dict[str, Any]:
+    """The context and the prefill lengths, given or by default.
+
+    Raises InvalidDataError for a tokenizer of another vocabulary, UsageError for lengths that do
+    not fit, UnsupportedModelError where nobody says how long sequences are.
+    """
     vocabulary = request["tokenizer_vocabulary"]
     if vocabulary is not None:
         is_own = request["tokenizer_is_own"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tfgreen.errors import MissingPathError, UnsupportedModelError
+from tfgreen.generative.decoder_bundle import DecoderBundle, is_decoder_bundle
 from tfgreen.inspection.bundle_folder import inspect_bundle
 from tfgreen.inspection.keras_file import inspect_keras_file
 from tfgreen.inspection.live_model import inspect_live_model
@@ -27,7 +28,7 @@ from tfgreen.inspection.records import (
 )
 from tfgreen.inspection.saved_model_folder import inspect_saved_model
 from tfgreen.inspection.tflite_file import inspect_tflite
-from tfgreen.manifest import is_bundle
+from tfgreen.manifest import MODEL, is_bundle
 
 __all__ = [
     "BundleInspection",
@@ -45,7 +46,7 @@ def inspect(path_or_model: Any) -> Inspection:
 
     Args:
         path_or_model: a path (`.keras`, `.h5`, a SavedModel folder, `.tflite`, a bundle folder)
-            or a Keras model object.
+            or a Keras model object. Of a decoder's bundle, the first signature of its file.
 
     Returns:
         ModelInspection, TfliteInspection or BundleInspection; `kind` tells which.
@@ -63,6 +64,8 @@ def inspect(path_or_model: Any) -> Inspection:
         raise MissingPathError(f"There is no file or folder {path}.")
     if is_bundle(path):
         return inspect_bundle(path)
+    if is_decoder_bundle(path):
+        return inspect_tflite(DecoderBundle.read(path).content, str(path / MODEL))
     return _inspect_model(path)
 
 
