@@ -10,6 +10,7 @@ from tests.tiny_models import int8_classifier
 from tfgreen.profile import load_profile
 from tfgreen.reporting.certificate_text import render_certificate
 from tfgreen.reporting.npu_text import render_npu
+from tfgreen.reporting.summary import headline
 from tfgreen.reporting.tables import to_text
 from tfgreen.targets.coral import check_edgetpu, coral_report
 from tfgreen.targets.ethos_u import Compiled, NpuFigures, npu_report
@@ -62,7 +63,10 @@ def test_the_figures_of_vela() -> None:
 
 
 def test_the_certificate_shows_them() -> None:
-    certificate = npu_report(COMPILED, PROFILE).on(certificate_of(int8_classifier()))
+    plain = certificate_of(int8_classifier()).model_copy(update={"arena_bytes": 50_000})
+    certificate = npu_report(COMPILED, PROFILE).on(plain)
+    assert "SRAM 21.9 KB" in headline(certificate) and "arena" not in headline(certificate)
+    assert "arena 48.8 KB" in headline(plain)
     assert "95,818" in to_text(render_certificate(certificate), 160)
 
 

@@ -130,6 +130,32 @@ def test_many_ops_on_the_cpu_are_counted() -> None:
     assert named[-1].message == "On the CPU stay 3 more ops."
 
 
+@pytest.mark.parametrize(
+    ("memory_mode", "beyond_bytes", "status"),
+    [
+        ("Shared_Sram", -1, "failed"),
+        ("Shared_Sram", 0, "warning"),
+        ("Shared_Sram", 4096 + 1024 - 1, "warning"),
+        ("Shared_Sram", 4096 + 1024, "passed"),
+        ("Dedicated_Sram", 1, "passed"),
+    ],
+)
+def test_what_tflm_keeps_beside_the_npu_s_memory_counts_too(
+    memory_mode: str, beyond_bytes: int, status: str
+) -> None:
+    """All of it is one op "ethos-u": 4 KB and 1 KB are kept in reserve, but not in a cache."""
+    profile = U55
+    if memory_mode == "Dedicated_Sram":
+        settings = {"memory_mode": memory_mode, "system_config": "Ethos_U65_High_End"}
+        profile = load_profile("ethos-u65-int8").with_overrides(vela=settings)
+    compiled = compile_for_npu(npu_files.conv(), profile)
+    assert compiled.figures is not None
+    profile = profile.with_overrides(arena=compiled.figures.sram_bytes + beyond_bytes)
+    check = checks_of(compiled, profile)["arena-bytes"]
+    assert check.status == status
+    assert ("reserve of 5,120 bytes" in check.message) == (status == "warning")
+
+
 @pytest.mark.parametrize(("arena", "status"), [(10**6, "passed"), (100, "failed")])
 def test_budgets_hold_for_the_compiled_file(arena: int, status: str) -> None:
     profile = U55.with_overrides(arena=arena, flash=arena)

@@ -71,7 +71,8 @@ def _origin(certificate: Certificate) -> Iterator[tuple[str, object]]:
         head, to_load = certificate.arena_head_bytes, certificate.arena_to_load_bytes
         tail = "" if head is None else f" ({certificate.arena_bytes - head:,} of them the tail)"
         more = tail if to_load is None else f"{tail}, {to_load:,} to load"
-        yield "tensor arena", f"{certificate.arena_bytes:,} bytes{more}"
+        whose = "plain file's arena" if "npu" in certificate.target else "tensor arena"
+        yield whose, f"{certificate.arena_bytes:,} bytes{more}"
 
 
 def _gates(certificate: Certificate) -> Iterator[Sequence[object]]:

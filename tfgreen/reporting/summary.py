@@ -24,7 +24,10 @@ def certificate_summary(certificate: Certificate, *, with_warnings: bool = False
 def headline(certificate: Certificate) -> str:
     """The figures that people ask for first, in one line."""
     parts = [certificate.profile, bytes_text(certificate.file_bytes)]
-    if certificate.arena_bytes is not None:
+    npu = certificate.target.get("npu", {})
+    if npu.get("status") == "compiled":
+        parts.append(f"SRAM {bytes_text(npu['sram_bytes'])}")
+    elif certificate.arena_bytes is not None:
         parts.append(f"arena {bytes_text(certificate.arena_bytes)}")
     if certificate.outputs:
         parts.append(f"SQNR {decibel_text(certificate.sqnr_db)}")

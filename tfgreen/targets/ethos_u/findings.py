@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import Budgets, ExportProfile
 from tfgreen.targets.ethos_u.compilation import Compiled, CpuOp
 from tfgreen.targets.ethos_u.figures import NpuFigures
+from tfgreen.targets.microcontroller.planner import tail_reserve_bytes
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification.certificate import Check, CheckStatus
 from tfgreen.verification.labels import counted
@@ -110,6 +112,7 @@ def _way_out(one: CpuOp) -> str:
 def _memory(compiled: Compiled, figures: NpuFigures, budgets: Budgets) -> Iterator[Check]:
     text = "In Vela's plan the SRAM takes"
     check = within_budget("arena-bytes", text, figures.sram_bytes, budgets.arena_bytes)
+    check = _with_reserve(check, compiled, figures)
     yield _with_way_out(check, "make the widest layers narrower, or raise --arena")
     text = "The compiled file takes"
     if figures.flash_bytes:
@@ -117,6 +120,22 @@ def _memory(compiled: Compiled, figures: NpuFigures, budgets: Budgets) -> Iterat
         text = f"The compiled file, with {flash} that the NPU reads from flash, takes"
     check = within_budget("file-bytes", text, len(compiled.content), budgets.file_bytes)
     yield _with_way_out(check, "prune or narrow the network, or raise --flash")
+
+
+def _with_reserve(check: Check, compiled: Compiled, figures: NpuFigures) -> Check:
+    """A warning where the SRAM is within its budget, and what TFLM keeps beside it may not be."""
+    budget_bytes = check.limit
+    is_cache = compiled.settings.memory_mode.startswith("Dedicated")
+    if check.status != "passed" or not isinstance(budget_bytes, int) or is_cache:
+        return check
+    reserve_bytes = tail_reserve_bytes(TfliteModel.from_bytes(compiled.content))
+    if figures.sram_bytes + reserve_bytes <= budget_bytes:
+        return check
+    text = (
+        f"{check.message.rstrip('.')}, and what TFLM keeps of every op comes on top: with a "
+        f"reserve of {reserve_bytes:,} bytes it is over the budget."
+    )
+    return check.model_copy(update={"status": "warning", "message": text})
 
 
 def _with_way_out(check: Check, way_out: str) -> Check:

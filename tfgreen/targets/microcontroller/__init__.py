@@ -8,14 +8,12 @@ from tfgreen.golden import Golden
 from tfgreen.profile import ExportProfile
 from tfgreen.targets.microcontroller.arena import report_arena
 from tfgreen.targets.microcontroller.op_check import check_ops
-from tfgreen.targets.microcontroller.planner import plan_arena
+from tfgreen.targets.microcontroller.planner import plan_arena, tail_reserve_bytes
 from tfgreen.targets.microcontroller.sources import render_sources
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification import Certificate
 
 __all__ = ["host_processor_report", "microcontroller_report", "report_sources"]
-
-_TAIL_BYTES, _TAIL_BYTES_PER_OP = 4096, 1024
 
 
 def microcontroller_report(
@@ -43,8 +41,7 @@ def host_processor_report(
     if golden is None:
         return report
     plan = plan_arena(model)
-    tail_bytes = _TAIL_BYTES + _TAIL_BYTES_PER_OP * len(model.ops)  # a reserve: nobody has told it
-    needed_bytes = None if plan is None else plan.head_bytes + tail_bytes
+    needed_bytes = None if plan is None else plan.head_bytes + tail_reserve_bytes(model)
     return report + report_sources(
         compiled, profile, golden, name, arena_bytes=needed_bytes, is_measured=False
     )

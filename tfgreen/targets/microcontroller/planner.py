@@ -20,6 +20,7 @@ from tfgreen.flatbuffer.facts import stored_size_bytes
 from tfgreen.targets.microcontroller.scratch import scratch_bytes
 
 ALIGNMENT_BYTES = 16
+_TAIL_BYTES, _TAIL_BYTES_PER_OP = 4096, 1024
 _CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL_ONCE"})
 _NEVER = -1
 _OFFLINE_PLAN = b"OfflineMemoryAllocation"
@@ -93,6 +94,16 @@ def plan_arena(model: TfliteModel, shrunk: Mapping[int, int] | None = None) -> P
         return None
     tensors = _tensor_buffers(model, shrunk or {})
     return Plan(_placed([*tensors, *_scratch_buffers(model)], _offline_offsets(model)))
+
+
+def tail_reserve_bytes(model: TfliteModel) -> int:
+    """What to add to a head whose tail nobody has told: 4 KB, and 1 KB for each op.
+
+    >>> from tests.tiny_models import int8_classifier
+    >>> tail_reserve_bytes(TfliteModel.from_bytes(int8_classifier()))
+    6144
+    """
+    return _TAIL_BYTES + _TAIL_BYTES_PER_OP * len(model.ops)
 
 
 def _tensor_buffers(model: TfliteModel, shrunk: Mapping[int, int]) -> Iterator[Buffer]:
