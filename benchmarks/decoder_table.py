@@ -4,9 +4,9 @@
 
 For each seed a character model is trained on the standard library's docstrings (kept in the
 folder, so that a second run trains nothing), exported by every scheme, and judged on held-back
-docstrings. Speed is measured in one interleaved run of one thread, in CPU time, which a busy machine
-leaves alone: in each of several rounds every
-file has its turn. `uncached` recomputes the whole window of 128 for each token.
+docstrings. Speed is measured in one interleaved run of one thread, in CPU time, which a busy
+machine leaves alone: in each of several rounds every file has its turn. `uncached` recomputes the
+whole window of 128 for each token.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ VARIANTS: tuple[Variant, ...] = (
     *((scheme, "compensated") for scheme in SCHEMES),
     ("int4", "nearest"),
     ("int4-block32", "nearest"),
+    ("dynamic-int8", "state"),
+    ("int4-block32", "state"),
 )
+NAMES = {"compensated": "", "nearest": " (to nearest)", "state": " (cache in the file)"}
 
 
 def bundles_of(seed: int, steps: int, folder: Path) -> dict[Variant, DecoderBundle]:
@@ -45,13 +48,15 @@ def bundles_of(seed: int, steps: int, folder: Path) -> dict[Variant, DecoderBund
         folder.mkdir(parents=True, exist_ok=True)
         train_character_model(training, tokenizer, steps=steps, seed=seed).save(path)
     found = {}
-    for scheme, rounding in VARIANTS:
-        place = folder / f"seed-{seed}-{scheme}-{rounding}"
+    for scheme, how in VARIANTS:
+        place = folder / f"seed-{seed}-{scheme}-{how}"
         if not place.exists():
-            options = DecoderOptions(scheme, compensates=rounding == "compensated")
+            options = DecoderOptions(
+                scheme, compensates=how != "nearest", keeps_state=how == "state"
+            )
             made = make_decoder_bundle(path, tokenizer, held_back, training, options)
             made.save(place)
-        found[scheme, rounding] = DecoderBundle.read(place)
+        found[scheme, how] = DecoderBundle.read(place)
     return found
 
 
@@ -91,7 +96,7 @@ def table(runs: list[dict[Variant, DecoderBundle]], speed: dict[Variant, dict[st
     float_bytes = len(runs[0]["float32", "compensated"].content)
     for variant in VARIANTS:
         facts = [run[variant].certificate.perplexity for run in runs]
-        name = variant[0] + (" (to nearest)" if variant[1] == "nearest" else "")
+        name = variant[0] + NAMES[variant[1]]
         size, times = len(runs[0][variant].content), speed[variant]
         lines.append(
             f"| {name} | {size:,} | {size / float_bytes:.3f} "
