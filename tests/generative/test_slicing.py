@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,8 +12,11 @@ import pytest
 from tfgreen.compression.lora import with_lora
 from tfgreen.errors import InvalidDataError, UnknownNameError, UnsupportedModelError, UsageError
 from tfgreen.generative.network import CausalSelfAttention, TokenEmbedding, build_decoder
+from tfgreen.generative.network.exporting import float_file
 from tfgreen.generative.network.importance import importance
+from tfgreen.generative.network.stepping import decoder_facts
 from tfgreen.generative.network.units import Heads, units_of
+from tfgreen.generative.session import Session
 from tfgreen.generative.slicing import slice_decoder
 
 VOCABULARY, CONTEXT, WIDTH = 29, 12, 32
@@ -28,9 +32,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def made(**options: Any) -> keras.Model:
+def made(layers: int = 2, **options: Any) -> keras.Model:
     keras.utils.set_random_seed(1)
-    model = build_decoder(VOCABULARY, CONTEXT, width=WIDTH, layers=2, heads=4, **options)
+    model = build_decoder(VOCABULARY, CONTEXT, width=WIDTH, layers=layers, heads=4, **options)
     for weight in model.weights:  # as if trained: biases too have values
         if weight.dtype == "float32":
             weight.assign(weight + keras.random.normal(weight.shape, stddev=0.05))
@@ -40,6 +44,11 @@ def made(**options: Any) -> keras.Model:
 @pytest.fixture(scope="module", params=VARIANTS)
 def decoder(request: pytest.FixtureRequest) -> keras.Model:
     return made(**VARIANTS[request.param])
+
+
+@pytest.fixture(scope="module")
+def small() -> keras.Model:
+    return made(layers=1)
 
 
 def without(model: keras.Model, kept: dict[str, tuple[int, ...]]) -> np.ndarray:
@@ -152,11 +161,25 @@ def test_shares_by_layer_and_the_report() -> None:
 
 
 def test_it_is_compiled_and_trains() -> None:
-    model = made()
+    model = made(layers=1)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     sliced = slice_decoder(model, WINDOWS, neurons=0.9).model
     losses = sliced.fit(X, WINDOWS[:, 1:], epochs=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+def test_the_file_of_a_sliced_decoder_with_a_cache_for_each_layer(tmp_path: Path) -> None:
+    """The layers keep different numbers of heads, so their caches have different sizes."""
+    shares = {"block_0_attention": 0.75, "block_1_attention": 0.25}
+    sliced = slice_decoder(made(positions="rotary"), WINDOWS, heads=shares).model
+    request = {
+        "context": CONTEXT, "prefill_lengths": [4], "keeps_state": False, "model_name": "sliced",
+    }  # fmt: skip
+    content = float_file(sliced, decoder_facts(sliced), request, tmp_path)
+    session, expected = Session(content), np.asarray(sliced(X[:1]))[0]
+    session.prefill(X[0, :4].tolist())
+    answers = [session.decode(int(token)) for token in X[0, 4:]]
+    np.testing.assert_allclose(answers, expected[4:], atol=1e-4)
 
 
 def test_a_feed_forward_layer_that_others_look_into_stays() -> None:
@@ -199,14 +222,16 @@ def test_activations_between_the_layers(activation: str) -> None:
         ({"windows": WINDOWS + 20}, InvalidDataError, "out of range: the model knows tokens 0 to"),
     ],
 )
-def test_hostile_input(options: dict[str, Any], error: type, message: str) -> None:
+def test_hostile_input(
+    small: keras.Model, options: dict[str, Any], error: type, message: str
+) -> None:
     with pytest.raises(error, match=message):
-        slice_decoder(made(), **{"windows": WINDOWS, **options})
+        slice_decoder(small, **{"windows": WINDOWS, **options})
 
 
 def test_models_that_are_refused() -> None:
     with pytest.raises(UnsupportedModelError, match="tfgreen.merge_lora"):
-        slice_decoder(with_lora(made(), 2), WINDOWS)
+        slice_decoder(with_lora(made(layers=1), 2), WINDOWS)
     classifier = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     with pytest.raises(UnsupportedModelError, match="no causal mask"):
         slice_decoder(classifier, WINDOWS)
