@@ -17,6 +17,7 @@ from tests.certificates import certificate_of
 from tests.targets.microcontroller.rendered import PROFILE, Project, golden_of
 from tests.targets.microcontroller.test_sources import CLOCK, two_in_two_out
 from tests.tiny_models import int8_classifier
+from tfgreen import recheck
 from tfgreen.bundle import Bundle
 from tfgreen.cli.main import tfgreen_command
 from tfgreen.errors import IntegrityError, InvalidDataError, MissingPathError, UsageError
@@ -254,15 +255,23 @@ def folder(golden: Golden, tmp_path: Path) -> Path:
 
 
 def test_the_command_line_judges_a_log(
-    folder: Path, tmp_path: Path, line: str, answers: np.ndarray
+    folder: Path,
+    tmp_path: Path,
+    line: str,
+    answers: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log, saved = tmp_path / "serial.log", tmp_path / "certificate.json"
     command = ["verify", str(folder), "--device-log", str(log), "-o", str(saved), "--force", "-q"]
     log.write_bytes((BOOT + line).encode("utf-16"))  # as PowerShell redirects
     result = CliRunner().invoke(tfgreen_command, command)
     assert result.exit_code == 0, result.output
-    assert DEVICE in Certificate.from_json(saved.read_text()).kernel_sets
+    judged = Certificate.from_json(saved.read_text())
+    assert {"micro", "reference", DEVICE} <= set(judged.kernel_sets)
 
+    # The rest is the log's alone: the file is judged as before.
+    monkeypatch.setattr(recheck, "certify", lambda *rest, **more: certificate_of(CONTENT))
+    monkeypatch.setattr(recheck, "with_replay", lambda certificate, *rest: certificate)
     loser, winner = int(answers[3, 0].argmin()), int(answers[3, 0].argmax())
     step = int(answers[3, 0, winner]) - int(answers[3, 0, loser]) + 1
     log.write_text(wrong(line, (3, loser, step)))
@@ -278,7 +287,10 @@ def test_the_command_line_judges_a_log(
     assert result.exit_code == 1 and "no line of the golden test" in result.output
 
 
-def test_a_log_needs_a_bundle_with_golden_vectors(folder: Path, tmp_path: Path, line: str) -> None:
+def test_a_log_needs_a_bundle_with_golden_vectors(
+    folder: Path, tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recheck, "certify", lambda *rest, **more: certificate_of(CONTENT))
     log = tmp_path / "serial.log"
     with pytest.raises(MissingPathError, match=r"no device log .*serial\.log"):
         verify(folder, device_log=log)

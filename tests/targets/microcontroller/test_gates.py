@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import TrainedModel
-from tests.float_files import float_file
 from tests.targets.microcontroller import files
 from tests.tflite import small_networks
 from tests.trained_models import digits
@@ -59,6 +57,7 @@ def test_the_structure_gate_says_what_to_change(
 
 
 @needs_micro
+@pytest.mark.slow
 def test_an_arena_over_the_budget(tmp_path: Path) -> None:
     """Two convolutions added: 6 x 6 x 4 = 144 bytes each of x, both results and the sum.
 
@@ -100,26 +99,13 @@ def printed(content: bytes, folder: Path) -> dict[str, int]:
 
 
 def check_arena(bundle: Bundle, folder: Path) -> None:
+    """Every figure of the arena is TFLM's own print."""
     own, facts = printed(bundle.content, folder), bundle.certificate.target["arena"]
     assert {part: facts[f"{part}_bytes"] for part in ("total", "head", "tail")} == own
     assert facts["planned_head_bytes"] == own["head"]
     assert facts["to_load_bytes"] >= own["total"]
     assert b"<svg" in bundle.target_files["microcontroller/arena.svg"]
     assert any(name.endswith("op_resolver.h") for name in bundle.target_files)
-
-
-@needs_micro
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["keyword", "residual", "autoencoder"])
-def test_the_arena_of_trained_models(
-    name: str,
-    trained_model: Callable[[str], TrainedModel],
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    floats = float_file(trained_model(name), tmp_path_factory)
-    profile = load_profile("microcontroller-int8")
-    check_arena(make_bundle(floats.path, floats.calibration, profile), tmp_path)
 
 
 @needs_micro

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import TrainedModel
 from tests.targets.microcontroller.compiling import STAND_IN, compiled, output_of
 from tests.targets.microcontroller.rendered import board_source, c_arrays
+from tests.targets.microcontroller.test_gates import check_arena
 from tfgreen.bundle import Bundle
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.golden import Golden
@@ -26,6 +27,7 @@ def test_an_exported_bundle_compiles_and_its_device_log_is_judged(
 ) -> None:
     source: TrainedModel = request.getfixturevalue(f"{name}_model")
     bundle = export(source.path, source.calibration, profile="microcontroller-int8", samples=8)
+    check_arena(bundle, tmp_path)
     folder = bundle.save(tmp_path / "bundle")
     (library,) = folder.glob("microcontroller/*_model")
     code = library / "src" / library.name
