@@ -186,7 +186,7 @@ def test_a_machine_that_is_new(server: Server, file: Path, tmp_path: Path) -> No
         benchmark(file, ssh=replace(server.remote, config=config), effort=QUICK)
 
 
-@pytest.mark.parametrize("host", ["", "-oProxyCommand=touch x", "a b", "a\nb"])
+@pytest.mark.parametrize("host", ["", "-oProxyCommand=touch x", "a b", "a\nb", "$(id)", "a;id"])
 def test_hosts_that_ssh_would_take_for_options(host: str) -> None:
     with pytest.raises(UsageError, match="expected one as for ssh"):
         Remote(host)

@@ -66,6 +66,12 @@ def test_sessions_that_disagree_decide_nothing() -> None:
     assert ratio_of([[0.8] * 20, [0.8] * 20, [0.95] * 20], ones).verdict == "faster"
 
 
+def test_five_rounds_decide_nothing() -> None:
+    """That all five are on one side happens by chance in 2 of 32 cases, which is above 5 %."""
+    assert ratio_of([[0.8] * 5], [[1.0] * 5]).verdict == "undecided"
+    assert ratio_of([[0.8] * 6], [[1.0] * 6]).verdict == "faster"
+
+
 def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
     """The law behind it: of 95 % intervals, at least 95 % hold the true median, whatever it is."""
     holds = 0

@@ -27,6 +27,7 @@ _RUNNER = "runner.py"
 _SSH_FAILED = 255
 _NO_COMMAND = {126, 127, 9009}
 _TIMEOUT_SECONDS = 10
+_SHELL = "\"'`$;&|<>()"
 
 # What the remote Python reads from the first line of its standard input. It writes plain files
 # (no names from outside: the tar is ours) and runs the runner as a child, with its own pipes.
@@ -67,11 +68,13 @@ class Remote:
     config: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.host or self.host.startswith("-") or any(c.isspace() for c in self.host):
+        # A ProxyCommand of ssh's configuration hands the name on to a shell.
+        is_odd = any(c.isspace() or c in _SHELL or c == "\\" for c in self.host)
+        if not self.host or self.host.startswith("-") or is_odd:
             raise UsageError(
                 f"Received the host '{self.host}'; expected one as for ssh: HOST or USER@HOST."
             )
-        if not self.python or any(letter in self.python for letter in "\"'`$;&|<>()\n"):
+        if not self.python or any(letter in _SHELL + "\n" for letter in self.python):
             raise UsageError(
                 f"Received the remote Python '{self.python}'; expected a command or a path "
                 "without quotes, such as python3 or venv/bin/python."

@@ -22,6 +22,7 @@ NOISY_SHARE = 0.20
 """Spread or drift beyond which the absolute times of a row are not to be quoted."""
 
 _TAIL = 0.025
+_FEWEST_RATIOS = 6  # fewer span no 95 % interval: 2 * 2**-5 is more than 5 %
 
 
 class _Record(BaseModel):
@@ -55,9 +56,9 @@ class Ratio(_Record):
     """One file's time over another's, round by round.
 
     median: of the ratios of the rounds; below 1 the first file is faster. low, high: its 95 %
-    interval, from the order of the ratios alone (no distribution is assumed). sessions: the
-    median of each session. verdict: `faster` or `slower` where the interval leaves 1 out and all
-    sessions agree; `undecided` else.
+    interval, from the order of the ratios alone (no distribution is assumed); of fewer than six
+    ratios their ends. sessions: the median of each session. verdict: `faster` or `slower` where the
+    interval leaves 1 out and all sessions agree; `undecided` else, and of fewer than six ratios.
     """
 
     median: float
@@ -121,7 +122,9 @@ def ratio_of(sessions: Sequence[Sequence[float]], baseline: Sequence[Sequence[fl
     low, high = every[rank], every[-1 - rank]
     medians = tuple(statistics.median(part) for part in _parts(ratios))
     verdict: SpeedVerdict = "undecided"
-    if high < 1 and max(medians) < 1:
+    if len(every) < _FEWEST_RATIOS:
+        pass
+    elif high < 1 and max(medians) < 1:
         verdict = "faster"
     elif low > 1 and min(medians) > 1:
         verdict = "slower"
