@@ -88,6 +88,14 @@ def test_the_picture_shows_every_tensor_at_its_place() -> None:
     assert red == ["output of 'wide': 1,024 bytes", "output of 'act': 1,024 bytes"]
 
 
+CONTENT = tiny_models.int8_conv(size=16, channels=3, filters=8)
+
+
+@pytest.fixture(scope="module")
+def certificate() -> Certificate:
+    return certify(CONTENT, MICRO, sample_limit=1)
+
+
 def unmeasured(certificate: Certificate) -> Certificate:
     """As it would be on a machine for which there is no tflite-micro."""
     nothing = {"arena_bytes": None, "arena_head_bytes": None, "arena_to_load_bytes": None}
@@ -100,14 +108,12 @@ def arena_of(report: TargetReport) -> Check:
 
 
 @needs_micro
-def test_a_budget_that_is_kept_and_one_that_is_not() -> None:
-    content = tiny_models.int8_conv(size=16, channels=3, filters=8)
-    certificate = certify(content, MICRO, sample_limit=1)
+def test_a_budget_that_is_kept_and_one_that_is_not(certificate: Certificate) -> None:
     needed = certificate.arena_to_load_bytes
     assert needed is not None
     for budget, status in ((needed, "passed"), (needed - 1, "failed")):
         rules = MICRO.with_overrides(arena=budget)
-        report = examine(content, rules, certificate, with_files=False)
+        report = examine(CONTENT, rules, certificate, with_files=False)
         check = arena_of(report)
         assert (check.status, check.measured, check.limit) == (status, needed, budget)
         judged = report.on(certificate)
@@ -119,10 +125,8 @@ def test_a_budget_that_is_kept_and_one_that_is_not() -> None:
 
 
 @needs_micro
-def test_the_facts_are_tflm_s() -> None:
-    content = tiny_models.int8_conv(size=16, channels=3, filters=8)
-    certificate = certify(content, MICRO, sample_limit=1)
-    report = report_arena(TfliteModel.from_bytes(content), MICRO, certificate)
+def test_the_facts_are_tflm_s(certificate: Certificate) -> None:
+    report = report_arena(TfliteModel.from_bytes(CONTENT), MICRO, certificate)
     facts = report.facts["arena"]
     assert facts["head_bytes"] == facts["planned_head_bytes"] == 16 * 16 * (3 + 8)
     assert facts["total_bytes"] == facts["head_bytes"] + facts["tail_bytes"]
@@ -132,12 +136,11 @@ def test_the_facts_are_tflm_s() -> None:
 
 
 @needs_micro
-def test_without_tflm_the_head_is_a_lower_bound() -> None:
+def test_without_tflm_the_head_is_a_lower_bound(certificate: Certificate) -> None:
     """16 * 16 * (3 + 8) = 2,816 bytes of head; the tail is not known."""
-    content = tiny_models.int8_conv(size=16, channels=3, filters=8)
-    certificate = unmeasured(certify(content, MICRO, sample_limit=1))
+    certificate = unmeasured(certificate)
     for budget, status in ((2815, "failed"), (2816, "warning")):
-        report = examine(content, MICRO.with_overrides(arena=budget), certificate, with_files=False)
+        report = examine(CONTENT, MICRO.with_overrides(arena=budget), certificate, with_files=False)
         check = arena_of(report)
         assert (check.status, check.measured) == (status, 2816)
         assert "at least 2,816 bytes" in check.message
