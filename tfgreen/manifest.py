@@ -18,6 +18,9 @@ MANIFEST, MODEL, CERTIFICATE = "manifest.json", "model.tflite", "certificate.jso
 GOLDEN, PREPROCESS, LEDGER = "golden.npz", "preprocess.json", "ledger.json"
 REQUIRED = (MODEL, CERTIFICATE, GOLDEN, PREPROCESS)
 
+DECODER_FORMAT: Literal["tfgreen-decoder"] = "tfgreen-decoder"
+"""What the manifest of a decoder's bundle calls itself, instead of ours."""
+
 _FORMAT: Literal["tfgreen-bundle"] = "tfgreen-bundle"
 _LARGEST_MANIFEST_BYTES = 64 * 1024**2
 
@@ -97,6 +100,11 @@ def read_manifest(folder: str | Path) -> Manifest:
             "`tfgreen export` wrote."
         )
     fields = _fields(path)
+    if fields.get("format") == DECODER_FORMAT:
+        raise InvalidModelError(
+            f"{folder} is the bundle of a decoder. It is run by `tfgreen generate`, and judged by "
+            "the certificate that lies in it; export it again to judge it on other text."
+        )
     version = fields.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise InvalidModelError(

@@ -31,6 +31,7 @@ from tfgreen.generative.signatures import signature_models
 from tfgreen.generative.worker import sizes
 from tfgreen.inspection import inspect
 from tfgreen.models.loading import load_model
+from tfgreen.recheck import verify
 
 
 def test_the_float_file_passes_every_check(float_bundle: DecoderBundle) -> None:
@@ -97,6 +98,8 @@ def test_a_bundle_is_inspected(float_bundle: DecoderBundle, tmp_path: Path) -> N
     folder = float_bundle.save(tmp_path / "bundle")
     found = inspect(folder)
     assert found.kind == "tflite"
+    with pytest.raises(InvalidModelError, match="bundle of a decoder.*tfgreen generate"):
+        verify(folder)
 
 
 def test_the_python_runner_writes_the_same_text(

@@ -21,17 +21,24 @@ from tfgreen.errors import (
 from tfgreen.generative.certificate import SequenceCertificate
 from tfgreen.generative.runners import render_runners
 from tfgreen.generative.tokenizers import TOKENIZER_FILES, Tokenizer, tokenizer_of
-from tfgreen.manifest import CERTIFICATE, MANIFEST, MODEL, Sha256, hashes, is_bundle, sha256
+from tfgreen.manifest import (
+    CERTIFICATE,
+    DECODER_FORMAT,
+    MANIFEST,
+    MODEL,
+    Sha256,
+    hashes,
+    is_bundle,
+    sha256,
+)
 from tfgreen.stack import stack_versions
 from tfgreen.verification.certificate import Record
-
-_FORMAT: Literal["tfgreen-decoder"] = "tfgreen-decoder"
 
 
 class DecoderManifest(Record):
     """What lies in the folder, under which hash, and how it was made."""
 
-    format: Literal["tfgreen-decoder"] = _FORMAT
+    format: Literal["tfgreen-decoder"] = DECODER_FORMAT
     schema_version: Literal[1] = 1
     versions: dict[str, str]
     files: dict[str, Sha256]
@@ -107,7 +114,7 @@ class DecoderBundle:
 def is_decoder_bundle(path: str | Path) -> bool:
     """Whether a path is a folder with the manifest of a decoder."""
     manifest = Path(path) / MANIFEST
-    return manifest.is_file() and _FORMAT.encode() in manifest.read_bytes()[:4096]
+    return manifest.is_file() and DECODER_FORMAT.encode() in manifest.read_bytes()[:4096]
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
