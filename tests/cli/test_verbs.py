@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         on_progress("converting", 1, 2)
         if kept["error"] is not None:
             raise kept["error"]
-        return bundle_of(kept["verdict"], kept.get("facts"))
+        bundle = bundle_of(kept["verdict"], kept.get("facts"))
+        return replace(bundle, target_files=kept.get("target_files", {}))
 
     monkeypatch.setattr("tfgreen.pipeline.make_bundle", make_bundle)
     return kept
@@ -76,6 +78,17 @@ def test_export_writes_and_tells(files: Path, exported: dict[str, Any]) -> None:
     assert done.stdout.endswith("Written: out/kws\n")
     assert done.stderr == "converting ...\n"
     assert Bundle.read("out/kws").content == CONTENT
+
+
+def test_export_says_what_a_file_alone_leaves_out(files: Path, exported: dict[str, Any]) -> None:
+    exported["target_files"] = {"microcontroller/arena.svg": b"<svg/>", "model_vela.tflite": b"npu"}
+    done = run(*EXPORT[:-1], "kws.tflite")
+    assert done.stdout.splitlines()[-2:] == [
+        "Written: kws.tflite",
+        "Left out: 2 files for the target; a folder holds them: -o FOLDER/",
+    ]
+    assert run(*EXPORT).stdout.endswith("Written: out/kws\n")
+    assert Path("out/kws/model_vela.tflite").read_bytes() == b"npu"
 
 
 def test_export_hands_every_option_on(files: Path, exported: dict[str, Any]) -> None:
@@ -220,7 +233,7 @@ def test_verify(files: Path, verified: dict[str, Any]) -> None:
     assert verified["path"] == "model.keras"
     assert verified["choices"] == {
         "against": "c.npz", "evaluate": "e.npz", "profile": None, "samples": 64,
-        "custom_objects": None, "allow_unsafe": False,
+        "custom_objects": None, "allow_unsafe": False, "device_log": None,
     }  # fmt: skip
 
 

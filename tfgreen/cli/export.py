@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -108,6 +109,9 @@ def export(
         print_encodings(bundle.facts.get("encoding"), quiet=quiet)
         print_repair(bundle.facts.get("repair"), quiet=quiet)
         click.echo(f"Written: {output}")
+        if bundle.target_files and Path(output).is_file() and not quiet:
+            count = len(bundle.target_files)
+            click.echo(f"Left out: {count} files for the target; a folder holds them: -o FOLDER/")
     if not bundle.certificate.passed:
         raise click.exceptions.Exit(GATE_FAILED)
 
