@@ -76,6 +76,14 @@ def test_channels_of_unlike_size(
     assert (diagnosis.cause, diagnosis.faults[0].op_index) == (cause, op), diagnosis.text()
 
 
+def test_a_file_with_equalized_channels_is_sound(patient: Patients) -> None:
+    """What repair makes of channels of unlike size: other tensors and weights, the same answers."""
+    sound = patient("keyword")
+    content, _ = rescaled(sound.float_content, spread)
+    diagnosis = Patient(content, sound.content, sound.samples, ()).diagnose()
+    assert diagnosis.is_healthy, diagnosis.text()
+
+
 def unfolded(content: bytes, op_index: int) -> bytes:
     """A layer whose BatchNormalization is a MUL and an ADD behind it."""
     schema = load_schema()

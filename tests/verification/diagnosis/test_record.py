@@ -6,7 +6,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from tests.conftest import ROOT
+from tfgreen.verification.diagnosis.examination import _is_aside
 from tfgreen.verification.diagnosis.record import Cause, Diagnosis, Fault, LayerRow
 
 ROW = LayerRow(
@@ -62,3 +65,21 @@ def test_the_page_lists_every_cause() -> None:
     page = (ROOT / "docs" / "diagnosis.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
     assert tuple(listed[1:]) == get_args(Cause)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "share", "expected"), [(2.5, 0.9, True), (20.0, 0.9, False), (2.5, 0.1, False)]
+)
+def test_statistics_slightly_off_stand_behind_an_op_with_much_of_the_error(
+    deviation: float, share: float, expected: bool
+) -> None:
+    statistics = Fault(
+        cause="batch-normalization",
+        message="Off.",
+        remedy="Estimate.",
+        evidence={"mean_off_deviations": 0.1, "deviation_off_factor": deviation},
+    )
+    op = FAULT.model_copy(update={"share_of_final_error": share})
+    assert _is_aside([statistics], [op]) is expected
+    assert not _is_aside([], [op])
+    assert not _is_aside([FAULT], [op])

@@ -31,12 +31,16 @@ from tfgreen.verification.diagnosis.measuring import (
     measure,
     whole_batches,
 )
-from tfgreen.verification.diagnosis.normalization import Normalization, normalization_faults
+from tfgreen.verification.diagnosis.normalization import (
+    Normalization,
+    is_slight,
+    normalization_faults,
+)
 from tfgreen.verification.diagnosis.pairs import pair_faults
 from tfgreen.verification.diagnosis.record import Diagnosis, Fault, LayerRow
 from tfgreen.verification.diagnosis.running import Runner
 from tfgreen.verification.diagnosis.steps import reals_of
-from tfgreen.verification.diagnosis.suspects import suspects_among
+from tfgreen.verification.diagnosis.suspects import is_negligible, suspects_among
 from tfgreen.verification.fidelity import paired_outputs
 from tfgreen.verification.metrics import accuracy, agreement, classes, is_classification
 
@@ -118,7 +122,14 @@ def _faults(
     layers = absorbed(comparison.model, layers, graph)
     layers += ending_faults(comparison, measurement.layers)
     kernels = kernel_faults(comparison, case.kernel_sets)
-    return _in_order([*faults, *layers, *graph, *kernels])
+    first, then = (layers, faults) if _is_aside(faults, layers) else (faults, layers)
+    return _in_order([*first, *then, *graph, *kernels])
+
+
+def _is_aside(faults: Sequence[Fault], layers: Sequence[Fault]) -> bool:
+    """Whether moving statistics are off so little that an op's large error is not theirs."""
+    much = any((fault.share_of_final_error or 0.0) >= _MUCH for fault in layers)
+    return much and bool(faults) and all(is_slight(fault) for fault in faults)
 
 
 def _is_range(fault: Fault) -> bool:
@@ -135,6 +146,9 @@ def _wrong_weights(layers: Sequence[Fault]) -> int | None:
 
 
 def _layer_faults(comparison: Comparison, measurement: Measurement) -> list[Fault]:
+    """None where the whole file is sound: a repaired one may hold other tensors than the model."""
+    if is_negligible(measurement.total_noise):
+        return []
     suspects = suspects_among(
         measurement.layers,
         measurement.added_db,

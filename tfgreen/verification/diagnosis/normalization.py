@@ -27,6 +27,8 @@ _SCOPE = re.compile(r"([^;]*?)/(?:batchnorm|FusedBatchNorm)", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+)")
 _FEWEST_SAMPLES = 16
 _FAR_MEAN, _FAR_DEVIATION = 0.75, 1.75
+# Twice as far: 8 bits lose a few dB by it. A momentum too slow for a short training is off so much.
+_SLIGHT_MEAN, _SLIGHT_DEVIATION = 1.5, 3.5
 # Samples of one class do not have the statistics of all: sound models are off by .6 and 1.8 there.
 _ONE_SIDED_SHARE, _FARTHER = 0.8, 2.0
 _RELUS = frozenset({"RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1"})
@@ -92,6 +94,15 @@ def normalization_faults(
             "layers": len(found),
         },
     )
+
+
+def is_slight(fault: Fault) -> bool:
+    """Whether a fault tells of moving statistics that are off too little to ruin a file."""
+    told = fault.evidence
+    if "deviation_off_factor" not in told:
+        return False
+    mean, deviation = told["mean_off_deviations"], told["deviation_off_factor"]
+    return float(mean) <= _SLIGHT_MEAN and float(deviation) <= _SLIGHT_DEVIATION
 
 
 def _are_one_sided(comparison: Comparison) -> bool:

@@ -136,7 +136,7 @@ def owned_by_channel(evidence: Evidence, values: np.ndarray, channel: int) -> Ex
         "huge-channel",
         f"Channel {channel} of {{layer}} reaches {reach[channel]:.4g}, a typical channel "
         f"{typical:.4g}: it owns the range, and the others get hardly any steps.",
-        "Equalize the channels (cross-layer equalization), or find out why the channel is so "
+        "Equalize the channels (`tfgreen repair`), or find out why the channel is so "
         "large: a BatchNormalization with a variance near zero makes one.",
         evidence
         | {
@@ -169,7 +169,8 @@ def spread_values(values: np.ndarray) -> Explanation:
         "per-channel-spread",
         f"The channels of {{layer}} differ by up to {living.max() / living.min():.3g} times, and "
         "an activation has one scale for all: small channels get hardly any steps.",
-        "Cross-layer equalization, which moves the difference into the weights of both sides.",
+        "Cross-layer equalization, which moves the difference into the weights of both sides: "
+        "`tfgreen repair` does it.",
         {
             "channels": len(reach),
             "spread": _short(float(living.max() / np.median(living))),

@@ -74,12 +74,17 @@ def suspects_among(
 def is_suspect(excess_db: float, share: float, layer: LayerError, total_noise: float) -> bool:
     """Whether an excess is large enough, and matters."""
     alone = noise_of(layer.alone_sqnr_db)
-    if max(alone, share * total_noise) < _NEGLIGIBLE_NOISE:
+    if is_negligible(max(alone, share * total_noise)):
         return False
     return any(
         excess_db >= excess and share >= least
         for excess, least in zip(_EXCESS_DB, _SHARES, strict=True)
     )
+
+
+def is_negligible(noise: float) -> bool:
+    """Whether nobody sees a final error, given as noise over signal."""
+    return noise < _NEGLIGIBLE_NOISE
 
 
 def _matters(layer: LayerError, share: float) -> bool:

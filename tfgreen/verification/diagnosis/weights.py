@@ -303,11 +303,12 @@ def saturated_values(constant: Constant) -> int:
 
 def _width(constant: Constant, evidence: Evidence) -> Explanation:
     bits = 4 if _is_narrow(constant) else 8
+    wider = "Keep this layer at 8 bits" if bits == 4 else "Bring its input's channels to one size"
     return Explanation(
         "weight-width",
         f"The weights of {{layer}} do not fit {bits} bits: rounding them leaves "
         f"{evidence['weights_sqnr_db']} dB.",
-        "Keep this layer at 8 bits (or at 16-bit activations), or learn the rounding.",
+        f"{wider}, give it 16-bit activations, or learn the rounding.",
         evidence | {"bits": bits},
     )
 
