@@ -166,6 +166,10 @@ def test_read_from_disk(tmp_path) -> None:
         TfliteModel.read(tmp_path / "absent.tflite")
     with pytest.raises(InvalidModelError, match="cannot be read"):
         TfliteModel.read(tmp_path)
+    other = tmp_path / "model.keras"
+    other.write_bytes(b"PK\3\4 and so on")
+    with pytest.raises(InvalidModelError, match=r"model\.keras: .* not a \.tflite file"):
+        TfliteModel.read(other)
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"a text file", b"\x1c\0\0\0TFL2" + bytes(64)])

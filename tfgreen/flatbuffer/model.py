@@ -82,7 +82,10 @@ class TfliteModel:
             raise MissingPathError(f"There is no file {path}.") from error
         except OSError as error:
             raise InvalidModelError(f"{path} cannot be read: {error.strerror}.") from error
-        return cls.from_bytes(content)
+        try:
+            return cls.from_bytes(content)
+        except InvalidModelError as error:
+            raise InvalidModelError(f"{path}: {error}") from error
 
     @classmethod
     def _from_root(cls, root: Any, content: bytes) -> TfliteModel:
