@@ -81,7 +81,12 @@ def channel_factor(node: Node, filter_position: int, channels: int, fallback: Ru
 def check_factor(node: Node, real: npt.ArrayLike, limit: float = LARGEST_FACTOR) -> None:
     """Refuse a factor so large that the kernels' shifts overflow."""
     largest = float(np.max(real, initial=0.0))
-    node.expect(largest < limit, f"has scales whose quotient is {largest:.3g}, out of all reason")
+    node.expect(
+        largest < limit,
+        f"has scales whose quotient is {largest:.3g}, out of all reason: kernels take less than "
+        f"{limit:.3g}. Its inputs' ranges are far too wide for its output, as where channels of "
+        "very different size share a scale; bring them to one size in the float model",
+    )
 
 
 def filter_zero_points(node: Node, position: int) -> Integers:

@@ -218,7 +218,7 @@ class Race:
         sound = [i for i, c in enumerate(self.candidates) if c.fault is None]
         usable = sound or [i for i, c in enumerate(self.candidates) if c.sqnr_db is not None]
         if not usable:
-            reasons = "; ".join(f"{c.quantizer}: {c.fault}" for c in self.candidates)
+            reasons = "; ".join(dict.fromkeys(f"{c.quantizer}: {c.fault}" for c in self.candidates))
             raise ConversionError(f"No engine could quantize the model ({reasons}).")
         best = max(usable, key=lambda i: self.candidates[i].sqnr_db or 0.0)
         return self._entries[best], self.candidates[best]
