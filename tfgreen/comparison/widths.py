@@ -236,14 +236,16 @@ class _Trial:
                 "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
                 "arena_bytes": everywhere.arena_bytes,
                 "runtimes": everywhere.verdicts,
-                **self._scored(model, truth, everywhere.sample_seconds),
+                **self._scored(row.width, model, truth, everywhere.sample_seconds),
             }
         )
 
-    def _scored(self, model: TfliteModel, truth: str, sample_seconds: float) -> dict[str, Any]:
+    def _scored(
+        self, width: str, model: TfliteModel, truth: str, sample_seconds: float
+    ) -> dict[str, Any]:
         if self.scoring is None:
             return {}
-        self._tell("scoring the answers", 0, 0)
+        self._tell(f"{width}: scoring the answers", 0, 0)
         rows = affordable_rows(len(self._given.evaluation), sample_seconds)
         stored = answers_of(model, self._given.evaluation.take(rows), truth)
         answers = real_answers(model, stored)[self.scoring.position]
