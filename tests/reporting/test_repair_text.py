@@ -60,7 +60,8 @@ def test_nothing_to_repair() -> None:
 
 
 def test_notes_name_what_was_kept() -> None:
-    (note,) = record(SKIPPED, KEPT).notes()
+    note, of_layers = record(SKIPPED, KEPT).notes()
+    assert "SQNR by layer says nothing" in of_layers
     assert note == (
         "Repair, cross-layer equalization: Made alike. SQNR 3.2 dB to 21.5 dB on 48 held-back "
         "samples."

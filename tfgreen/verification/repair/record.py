@@ -11,6 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+_OTHER_SIZES = (
+    "Equalized layers hold other numbers than the float model's, which the next layer makes good: "
+    "their SQNR by layer says nothing; that of the outputs does."
+)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -88,6 +93,8 @@ class RepairRecord:
                 f"Repair, {step.title}: {step.said} SQNR {decibel(step.before)} to "
                 f"{decibel(step.after or step.before)} on {self._samples()}."
             )
+        if any(step.kind.startswith("equalize") for step in self.applied):
+            yield _OTHER_SIZES
         if self.recommendation:
             yield self.recommendation
 
