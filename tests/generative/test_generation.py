@@ -120,3 +120,53 @@ def test_command_line(float_bundle: DecoderBundle, tmp_path: Path) -> None:
     refused = runner.invoke(tfgreen_command, long)
     assert refused.exit_code == 1
     assert "the cache" in refused.stderr
+
+
+class Words:
+    """A tokenizer as packages make them: no space before the first word, a table with a gap."""
+
+    file_name = "tokenizer.json"
+    vocabulary = 10
+
+    def encode(self, text: str) -> list[int]:
+        return [int(word) for word in text.split()]
+
+    def decode(self, tokens: Any) -> str:
+        assert max(tokens, default=0) < self.vocabulary, "the table's padding has no text"
+        return " ".join(str(token) for token in tokens)
+
+    def to_bytes(self) -> bytes:
+        return b"{}"
+
+
+def test_words_go_on_after_a_space_and_padding_is_not_drawn(float_bundle: DecoderBundle) -> None:
+    bundle = DecoderBundle(float_bundle.content, float_bundle.certificate, Words())
+    made = generate(bundle, "3 4", temperature=50.0, seed=0)
+    pieces = list(made)
+    assert "".join(pieces) == made.text == "".join(f" {token}" for token in made.tokens)
+
+
+def test_half_a_character_at_the_end_is_told(float_bundle: DecoderBundle) -> None:
+    class Halves(Words):
+        def decode(self, tokens: Any) -> str:
+            return "e\N{COMBINING ACUTE ACCENT}" * (len(tokens) // 2) + "\ufffd" * (len(tokens) % 2)
+
+    bundle = DecoderBundle(float_bundle.content, float_bundle.certificate, Halves())
+    made = generate(bundle, "3 4", max_tokens=3)
+    assert "".join(made) == made.text == "e\N{COMBINING ACUTE ACCENT}\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "message"),
+    [
+        ([2.7], {}, "prompt=.*whole numbers"),
+        ([[1, 2]], {}, "prompt=.*flat list"),
+        (PROMPT, {"stop": "\n"}, "stop=.*whole numbers"),
+        (PROMPT, {"seed": -1}, "seed=-1"),
+    ],
+)
+def test_what_is_no_token_is_refused(
+    float_bundle: DecoderBundle, prompt: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        generate(float_bundle, prompt, **options)

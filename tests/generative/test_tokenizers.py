@@ -62,6 +62,8 @@ def test_odd_files(tmp_path: Path) -> None:
         tokenizer_of(b"{", "tokenizer.json")
     with pytest.raises(InvalidModelError, match="no JSON object"):
         tokenizer_of(b"[]", "tokenizer.json")
+    with pytest.raises(InvalidModelError, match="empty"):
+        tokenizer_of(b"", "tokenizer.spm")
     with pytest.raises(UnknownNameError, match="'words'"):
         tokenizer_of(b'{"format": "tfgreen-tokenizer", "kind": "words"}', "tokenizer.json")
 
@@ -72,3 +74,22 @@ def test_tables_are_padded_for_packages_alone() -> None:
     for tokens, is_exact in ((5, True), (9, False)):
         with pytest.raises(InvalidDataError, match="another vocabulary"):
             refuse_other_vocabulary(tokens, 8, is_exact=is_exact)
+
+
+def test_truncation_padding_and_gaps_of_a_file(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "b": 7, "?": 2}, "?"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.enable_truncation(2)
+    made.enable_padding(length=6)
+    made.save(str(tmp_path / "tokenizer.json"))
+    read = read_tokenizer(tmp_path / "tokenizer.json")
+    assert read.encode("a b a b") == [0, 7, 0, 7]
+    assert read.vocabulary == 8
+
+
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    with pytest.raises(InvalidDataError, match="no Unicode at character 1"):
+        ByteTokenizer().encode("a\udcff")
+    with pytest.raises(UsageError, match="surrogate"):
+        CharacterTokenizer("a\udcff")

@@ -40,8 +40,10 @@ class Generation:
         self.prompt_tokens = len(prompt)
         self.first_token_seconds: float | None = None
         self._tokenizer, self._shown = tokenizer, ""
+        self._prompt = list(prompt)
+        self._prompt_text = "" if tokenizer is None else tokenizer.decode(self._prompt)
         self._later_seconds = 0.0
-        self._pieces = self._run(session, list(prompt), most, sampling, seed, stop)
+        self._pieces = self._run(session, self._prompt, most, sampling, seed, stop)
 
     def __iter__(self) -> Iterator[str]:
         return self._pieces
@@ -49,7 +51,7 @@ class Generation:
     @property
     def text(self) -> str:
         """What was generated so far; runs nothing."""
-        return "" if self._tokenizer is None else self._tokenizer.decode(self.tokens)
+        return "" if self._tokenizer is None else self._decoded(self._tokenizer)
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -77,8 +79,10 @@ class Generation:
         session.reset()
         session.prefill(prompt[:-1])
         last = prompt[-1]
+        # Tables of packages' tokenizers are padded; what has no text is not drawn.
+        known = None if self._tokenizer is None else self._tokenizer.vocabulary
         while len(self.tokens) < most:
-            scores = session.decode(last)
+            scores = session.decode(last)[:known]
             if not np.isfinite(scores).all():
                 raise KernelSetError(
                     "The file gives scores that are not finite (NaN or infinite). Export it again "
@@ -92,6 +96,8 @@ class Generation:
             piece = self._piece()
             if piece:
                 yield piece
+        if rest := self.text[len(self._shown) :]:
+            yield rest
 
     def _note(self, seconds: float) -> None:
         if self.first_token_seconds is None:
@@ -102,11 +108,22 @@ class Generation:
         """What the last token adds; nothing while a character is half there."""
         if self._tokenizer is None:
             return f"{self.tokens[-1]} "
-        text = self._tokenizer.decode(self.tokens)
+        text = self._decoded(self._tokenizer)
         if text.endswith(_UNFINISHED):
             return ""
         piece, self._shown = text[len(self._shown) :], text
         return piece
+
+    def _decoded(self, tokenizer: Tokenizer) -> str:
+        """What the tokens add to the prompt's text.
+
+        Alone they would lose the space before the first word, which many tokenizers leave out at
+        the beginning of a text.
+        """
+        whole = tokenizer.decode([*self._prompt, *self.tokens])
+        if whole.startswith(self._prompt_text):
+            return whole[len(self._prompt_text) :]
+        return tokenizer.decode(self.tokens)
 
 
 def generate(
@@ -139,7 +156,8 @@ def generate(
     Raises:
         InvalidModelError: no decoder (an encoder, a classifier).
         InvalidDataError: a prompt that the cache cannot hold, or tokens out of range.
-        UsageError: a text for a bundle without a tokenizer, an empty prompt, odd numbers.
+        UsageError: a text for a bundle without a tokenizer, an empty prompt, a prompt or `stop` of
+            other things than tokens, odd numbers.
     """
     if not isinstance(bundle, DecoderBundle):
         bundle = _read(bundle)
@@ -151,8 +169,12 @@ def generate(
         refuse_other_vocabulary(tokenizer.vocabulary, session.vocabulary, is_exact=own)
     tokens = _tokens(prompt, tokenizer)
     refuse_tokens(tokens, session.vocabulary)
+    if seed is not None and seed < 0:
+        raise UsageError(f"Received seed={seed}; expected 0 or more, or None.")
+    last = _integers(list(stop), "stop")
+    refuse_tokens(last, session.vocabulary)
     most = _room(len(tokens), session.context, max_tokens)
-    return Generation(session, tokenizer, tokens, most, sampling, seed, frozenset(stop))
+    return Generation(session, tokenizer, tokens, most, sampling, seed, frozenset(last))
 
 
 def _read(path: str | Path) -> DecoderBundle:
@@ -166,10 +188,20 @@ def _tokens(prompt: str | Sequence[int], tokenizer: Tokenizer | None) -> list[in
         if tokenizer is None:
             raise UsageError("The bundle has no tokenizer. Give the prompt as tokens.")
         prompt = tokenizer.encode(prompt)
-    tokens = [int(token) for token in prompt]
+    tokens = _integers(prompt, "prompt")
     if not tokens:
         raise UsageError("The prompt is empty. Give at least one token to go on from.")
     return tokens
+
+
+def _integers(given: Sequence[int], name: str) -> list[int]:
+    """Tokens as a list; UsageError for fractions, words and nested lists."""
+    array = np.asarray(given)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise UsageError(
+            f"Received {name}={given!r}; expected a flat list of tokens, which are whole numbers."
+        )
+    return [int(token) for token in array]
 
 
 def _room(prompt_tokens: int, context: int, wanted: int | None) -> int:

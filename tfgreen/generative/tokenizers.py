@@ -66,6 +66,11 @@ class CharacterTokenizer:
     file_name = JSON_FILE
 
     def __post_init__(self) -> None:
+        if any("\ud800" <= letter <= "\udfff" for letter in self.characters):
+            raise UsageError(
+                "CharacterTokenizer received half a surrogate pair, which is no character. Read "
+                "the text as UTF-8."
+            )
         if not self.characters or len(set(self.characters)) != len(self.characters):
             raise UsageError(
                 "CharacterTokenizer received no characters, or one twice; expected each once. "
@@ -117,8 +122,14 @@ class ByteTokenizer:
     file_name = JSON_FILE
 
     def encode(self, text: str) -> list[int]:
-        """The bytes of a text."""
-        return list(text.encode("utf-8"))
+        """The bytes of a text; InvalidDataError for half a surrogate pair, which has none."""
+        try:
+            return list(text.encode("utf-8"))
+        except UnicodeEncodeError as error:
+            raise InvalidDataError(
+                f"The text is no Unicode at character {error.start}: {error.reason}. Read it as "
+                "UTF-8."
+            ) from error
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of bytes; what is no UTF-8 becomes U+FFFD."""
@@ -130,7 +141,11 @@ class ByteTokenizer:
 
 
 class HuggingFaceTokenizer:
-    """A `tokenizer.json` of the Hugging Face `tokenizers` package."""
+    """A `tokenizer.json` of the Hugging Face `tokenizers` package.
+
+    What the file says of truncation and padding is left out: a text has all of its tokens, and no
+    others.
+    """
 
     file_name = JSON_FILE
 
@@ -144,11 +159,13 @@ class HuggingFaceTokenizer:
             self._tokenizer: Any = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
         except Exception as error:
             raise InvalidModelError(f"The tokenizer file cannot be read: {error}.") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
 
-    @property
+    @cached_property
     def vocabulary(self) -> int:
-        """How many tokens there are, the added ones included."""
-        return int(self._tokenizer.get_vocab_size())
+        """One more than the highest id, the added tokens included; ids may have gaps."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with the special ones that the file adds."""
@@ -173,6 +190,8 @@ class SentencePieceTokenizer:
             sentencepiece: Any = importlib.import_module("sentencepiece")
         except ImportError as error:
             raise _missing("sentencepiece") from error
+        if not content:
+            raise InvalidModelError("The tokenizer file is empty.")
         self._content = content
         try:
             self._processor: Any = sentencepiece.SentencePieceProcessor(model_proto=content)
