@@ -30,7 +30,7 @@ from tfgreen.errors import (
 )
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.footprint.ledger import Ledger
-from tfgreen.given_samples import GivenSamples
+from tfgreen.given_samples import CALIBRATION_LIMIT, GivenSamples
 from tfgreen.golden import Golden
 from tfgreen.pipeline import export
 from tfgreen.profile import parse_bytes
@@ -306,7 +306,7 @@ def no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> Quantized:
         raise _NoConversionError
 
-    monkeypatch.setattr(pipeline, "convert", refuse)
+    monkeypatch.setattr(pipeline, "convert_or_equalize", refuse)
 
 
 @pytest.fixture
@@ -404,14 +404,14 @@ def test_of_many_calibration_samples_some_hundred_are_used(
 ) -> None:
     seen: list[int] = []
 
-    def count(model: str, profile: object, calibration: Arrays, *rest: object) -> None:
+    def count(model: str, profile: object, calibration: Arrays, *rest: object, **_: object) -> None:
         seen.append(len(calibration["x"]))
         raise _NoConversionError
 
-    monkeypatch.setattr(pipeline, "convert", count)
+    monkeypatch.setattr(pipeline, "convert_or_equalize", count)
     with pytest.raises(_NoConversionError):
         export(dense_file, samples(800))
-    assert seen == [pipeline.CALIBRATION_LIMIT]
+    assert seen == [CALIBRATION_LIMIT]
 
 
 @pytest.mark.parametrize(

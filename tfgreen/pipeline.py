@@ -32,10 +32,10 @@ from tfgreen.targets import examine
 from tfgreen.tflite import (
     Conversion,
     ConversionOptions,
-    convert,
     convert_float,
     describe,
 )
+from tfgreen.tflite.rescue import Rescued, convert_or_equalize
 from tfgreen.verification import Certificate, certify
 from tfgreen.verification.certificate import SampleFacts
 from tfgreen.verification.golden_vectors import golden_vectors
@@ -174,17 +174,20 @@ def make_bundle(
         origin = _model_facts(source, is_file=isinstance(model, str | Path))
         tell("reading the data", 0, 0)
         data = _read_data(source, calibration, evaluate, profile, options)
-        conversion = convert(
+        calibration_inputs = None if data.calibration is None else data.calibration.inputs
+        made = convert_or_equalize(
             place,
             profile,
-            None if data.calibration is None else data.calibration.inputs,
+            calibration_inputs,
             options.conversion,
             on_progress,
+            equalizes=options.repair,
         )
+        conversion = made.conversion
         data = data.with_class_findings(conversion.content)
         float_content = _judge_by(options, conversion, Path(folder) / "against", on_progress)
     judged = data.evaluation or data.calibration
-    repaired = _repaired(conversion, float_content, data, profile, options, spent, tell)
+    repaired = _repaired(made, float_content, data, profile, options, spent, tell)
     content = conversion.content if repaired is None else repaired.content
     repair_notes = tuple(repaired.record.notes()) if repaired else ()
     if options.repair and repaired is None:
@@ -229,7 +232,7 @@ def _begun(given: Ledger | str | Path | None) -> Ledger:
 
 
 def _repaired(
-    conversion: Conversion,
+    made: Rescued,
     float_content: bytes,
     data: GivenSamples,
     profile: ExportProfile,
@@ -238,11 +241,11 @@ def _repaired(
     on_progress: OnProgress,
 ) -> Repaired | None:
     """The file after its repair; None where none was asked for, or training quantized it."""
-    if not options.repair or data.calibration is None or "trained" in conversion.facts:
+    if not options.repair or data.calibration is None or "trained" in made.conversion.facts:
         return None
     order = Order(
-        conversion.content,
-        conversion.float_content,
+        made.conversion.content,
+        made.quantized_from,
         profile,
         data.calibration,
         against=float_content,

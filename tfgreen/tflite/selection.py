@@ -219,7 +219,10 @@ class Race:
         usable = sound or [i for i, c in enumerate(self.candidates) if c.sqnr_db is not None]
         if not usable:
             reasons = "; ".join(dict.fromkeys(f"{c.quantizer}: {c.fault}" for c in self.candidates))
-            raise ConversionError(f"No engine could quantize the model ({reasons}).")
+            raise ConversionError(
+                f"No engine could quantize the model ({reasons}). Channels whose sizes lie far "
+                "apart are one cause: export with --repair (repair=True), which makes them alike."
+            )
         best = max(usable, key=lambda i: self.candidates[i].sqnr_db or 0.0)
         return self._entries[best], self.candidates[best]
 
