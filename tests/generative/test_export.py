@@ -126,6 +126,7 @@ def asked(**options: Any) -> dict[str, Any]:
 
 def test_sizes_by_default() -> None:
     assert asked() == {"context": 16, "prefill_lengths": [8]}
+    assert asked(context=2)["prefill_lengths"] == [2]
     assert asked(context=12, prefill_lengths=(4, 2, 4))["prefill_lengths"] == [2, 4]
 
 
@@ -164,6 +165,18 @@ def test_an_encoder_is_refused(tmp_path: Path) -> None:
     encoder.save(tmp_path / "encoder.keras")
     with pytest.raises(UnsupportedModelError, match="'encoder' has no causal mask"):
         export_decoder(tmp_path / "encoder.keras", evaluate=np.zeros(99, np.int32))
+
+
+def test_layers_of_a_mixed_scheme_are_chosen_on_text(trained: Trained) -> None:
+    with pytest.raises(UsageError, match="no calibration text"):
+        export_decoder(trained.path, evaluate=np.zeros(99, np.int32), scheme="mixed-int4-int8")
+
+
+def test_tokens_are_not_cast_to_others(trained: Trained) -> None:
+    with pytest.raises(InvalidDataError, match="4294967297 is out of range"):
+        export_decoder(trained.path, evaluate=np.full(99, 2**32 + 1))
+    with pytest.raises(InvalidDataError, match="without tokens"):
+        export_decoder(trained.path, evaluate=[])
 
 
 def test_text_is_needed_and_a_tokenizer_for_it(trained: Trained) -> None:

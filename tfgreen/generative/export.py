@@ -20,6 +20,7 @@ from tfgreen.generative.requests import (
     DecoderOptions,
 )
 from tfgreen.generative.schemes import Scheme
+from tfgreen.generative.session import refuse_tokens
 from tfgreen.generative.tokenizers import Tokenizer, is_own, read_tokenizer
 from tfgreen.tflite import worker
 from tfgreen.tflite.conversion import exchange_folder, run_worker
@@ -84,6 +85,12 @@ def make_decoder_bundle(
     on_progress: OnProgress | None = None,
 ) -> DecoderBundle:
     """`export_decoder` that hands back failed bundles too."""
+    if options.scheme == "mixed-int4-int8" and calibration is None:
+        raise UsageError(
+            "The scheme mixed-int4-int8 received no calibration text, and without one nothing "
+            "tells which layers need 8 bits. Give calibration=, text that the model was trained "
+            "on."
+        )
     codec = None if tokenizer is None else read_tokenizer(tokenizer)
     texts = _texts(evaluate, calibration, codec)
     with exchange_folder() as folder:
@@ -145,10 +152,13 @@ def _tokens(text: Text, codec: Tokenizer | None) -> np.ndarray:
             )
         text = codec.encode(text)
     array = np.asarray(text)
+    if array.size == 0:
+        raise InvalidDataError("Received a text without tokens. Give a few thousand.")
     if not np.issubdtype(array.dtype, np.integer):
         raise InvalidDataError(
             f"Received text of dtype {array.dtype}; expected a str, a Path or integer tokens."
         )
+    refuse_tokens(array, np.iinfo(np.int32).max)  # else the cast would make tokens of others
     return array.astype(np.int32)
 
 

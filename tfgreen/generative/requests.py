@@ -56,10 +56,10 @@ dynamic-int8, float16, float32, int4, int4-block32, mixed-int4-int8, weights-int
 
 
 def default_prefills(context: int) -> tuple[int, ...]:
-    """16, 64, 256 … below the context; half of it where that is shorter than 16.
+    """16, 64, 256 … below the context; half of it, at least 2, where that is shorter than 16.
 
-    >>> default_prefills(128), default_prefills(8)
-    ((16, 64), (4,))
+    >>> default_prefills(128), default_prefills(8), default_prefills(2)
+    ((16, 64), (4,), (2,))
     """
     lengths = [16 * 4**power for power in range(8) if 16 * 4**power < context]
-    return tuple(lengths) or (max(context // 2, 1),)
+    return tuple(lengths) or (max(context // 2, 2),)
