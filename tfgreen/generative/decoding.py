@@ -48,3 +48,20 @@ def other_choices(run: GreedyRun, logits: np.ndarray) -> np.ndarray:
 def logit_steps(run: GreedyRun, logits: np.ndarray) -> np.ndarray:
     """Largest difference of scores at each generated place, (context - start,)."""
     return np.asarray(np.abs(run.logits - logits[run.start - 1 : -1]).max(axis=-1))
+
+
+def prefill_steps(session: Session, windows: np.ndarray) -> np.ndarray:
+    """By how much each way to fill the cache changes the scores after it, (prefill lengths + 1,).
+
+    Each prefill signature is filled alone, then the longest prompt with whatever signatures it
+    takes. windows: (n, context or more) tokens; neighbours are taken in turn, so that what an
+    earlier one left in the cache is wrong for the next.
+    """
+    found = []
+    for number, length in enumerate([*session.prefill_lengths, session.context]):
+        window = windows[number % len(windows), : session.context]
+        filled = min(length, session.context - 1)
+        session.reset()
+        session.prefill(window[:filled])
+        found.append(np.abs(session.decode(window[filled]) - session.score(window)[filled]).max())
+    return np.asarray(found, np.float32)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfgreen.generative.decoding import greedy, logit_steps, other_choices
+from tfgreen.generative.decoding import greedy, logit_steps, other_choices, prefill_steps
 from tfgreen.generative.perplexity import token_losses
 from tfgreen.generative.requests import COMPARED_WINDOWS, GREEDY_RUNS, PROMPT_TOKENS
 from tfgreen.generative.session import Session
@@ -26,7 +26,8 @@ def answers_of(
     Returns `losses` (n, context); `logits` (k, context, vocabulary) of the first windows;
     `greedy` (runs, context), texts written with the cache after `prompt` tokens; `others` (runs,
     context), 1 where the file without its cache would have chosen another token; `steps` (runs,
-    context), by how much the cache changed scores there.
+    context), by how much the cache changed scores there; `prefills` (k,), by how much each way to
+    fill the cache changed the scores after it.
     """
     session = Session(content, kernel_set=kernel_set)
     losses, logits = [], []
@@ -51,6 +52,7 @@ def answers_of(
         "prompt": np.asarray(runs[0].start),
         "others": others,
         "steps": steps,
+        "prefills": prefill_steps(session, windows),
     }
 
 

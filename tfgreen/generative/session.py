@@ -38,6 +38,7 @@ class Session:
         context: Tokens that the cache holds.
         vocabulary: Scores of each step.
         position: Tokens written so far.
+        prefill_lengths: How many tokens one call may write, ascending.
         keeps_state: The cache lives in the file's own variables.
 
     Raises:
@@ -72,7 +73,7 @@ class Session:
         self.vocabulary = int(self._decode.get_output_details()[LOGITS]["shape"][-1])
         score = self._runner(SCORE).get_input_details()
         self.context = int(score[TOKENS]["shape"][-1])
-        self._prefills = sorted(
+        self.prefill_lengths = sorted(
             int(name.removeprefix(PREFILL)) for name in signatures if name.startswith(PREFILL)
         )
         self.position = 0
@@ -107,8 +108,15 @@ class Session:
     def score(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
         """Scores after each of at most `context` tokens, float32 (n, vocabulary), uncached.
 
-        The sequence in progress does not notice.
+        The sequence in progress does not notice. Raises InvalidDataError for a token out of range
+        and for more than `context` of them.
         """
+        refuse_tokens(tokens, self.vocabulary)
+        if len(tokens) > self.context:
+            raise InvalidDataError(
+                f"Received {len(tokens):,} tokens to score; the file scores up to "
+                f"{self.context:,} at once. Give fewer."
+            )
         window = np.zeros((1, self.context), np.int32)
         window[0, : len(tokens)] = tokens
         places = np.arange(self.context, dtype=np.int32)
@@ -117,10 +125,10 @@ class Session:
 
     def _call_length(self, wanted: int) -> int:
         """The longest signature that is filled; else the shortest that has room; else decode."""
-        filled = [length for length in self._prefills if length <= wanted]
+        filled = [length for length in self.prefill_lengths if length <= wanted]
         if filled and 2 * filled[-1] > wanted:
             return filled[-1]
-        roomy = [length for length in self._prefills if length >= wanted]
+        roomy = [length for length in self.prefill_lengths if length >= wanted]
         if wanted > 1 and roomy and self.position + roomy[0] <= self.context:
             return roomy[0]
         return filled[-1] if filled else 1

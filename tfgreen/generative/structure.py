@@ -24,6 +24,7 @@ _DTYPES: Mapping[str, frozenset[str]] = {
     "int4-block32": frozenset({"int4", "int8"}),
     "mixed-int4-int8": frozenset({"int4", "int8"}),
 }
+_NEEDED = {"int4": "int4", "int4-block32": "int4"}
 _LARGEST_SHARE = 2.5
 _SPARE_BYTES = 1024**2
 
@@ -75,7 +76,14 @@ def _dtypes(model: TfliteModel, scheme: Scheme) -> Check:
         if op.name == "DEQUANTIZE" and source is not None and source.is_constant:
             found.add(source.dtype)
     odd = found - _DTYPES[scheme]
-    return _check("weights", bool(found) and not odd, f"Weights are {', '.join(sorted(found))}.")
+    message = f"Weights are {', '.join(sorted(found))}."
+    is_missed = scheme in _NEEDED and _NEEDED[scheme] not in found
+    if is_missed:
+        message += (
+            f" No layer has {_NEEDED[scheme]}: blocks of 32 need layers whose inputs are a multiple"
+            " of 32. Take another scheme or other widths."
+        )
+    return _check("weights", bool(found) and not odd and not is_missed, message)
 
 
 def _check(name: str, is_fine: bool, message: str, **facts: Any) -> Check:
