@@ -62,6 +62,8 @@ def prefill_steps(session: Session, windows: np.ndarray) -> np.ndarray:
         window = windows[number % len(windows), : session.context]
         filled = min(length, session.context - 1)
         session.reset()
-        session.prefill(window[:filled])
-        found.append(np.abs(session.decode(window[filled]) - session.score(window)[filled]).max())
+        session.prefill(window[:filled].tolist())
+        found.append(
+            np.abs(session.decode(int(window[filled])) - session.score(window)[filled]).max()
+        )
     return np.asarray(found, np.float32)
