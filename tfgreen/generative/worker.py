@@ -46,23 +46,26 @@ def work(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 def _load(request: dict[str, Any], clock: worker.Clock) -> tuple[Any, Any]:
     clock.note("loading TensorFlow and the model")
-    from tfgreen.generative.network import stepping, taking_over
+    from tfgreen.generative.network import calling, stepping, taking_over
     from tfgreen.models import rewrites
 
     model = taking_over.load_decoder(
         request["model"], request["custom_objects"], request["allow_unsafe"]
     )
     rewrites.compute_in_float32(model)
-    return model, stepping.decoder_facts(model)
+    facts = stepping.decoder_facts(model)
+    calling.refuse_other_steps(model, facts)
+    return model, facts
 
 
 def _export(
     folder: Path, request: dict[str, Any], texts: dict[str, np.ndarray], clock: worker.Clock
 ) -> dict[str, Any]:
-    from tfgreen.generative.network import exporting
+    from tfgreen.generative.network import calling, exporting
 
     model, facts = _load(request, clock)
     request = request | sizes(request, facts)
+    calling.refuse_other_length(model, request["context"])
     windows = {
         name: _windows(tokens, facts.vocabulary, request["context"], name)
         for name, tokens in texts.items()
