@@ -59,7 +59,12 @@ if TYPE_CHECKING:
     from tfgreen.generative.decoder_bundle import DecoderBundle
     from tfgreen.generative.export import export_decoder
     from tfgreen.generative.generation import generate
-    from tfgreen.generative.network import CausalSelfAttention, build_decoder
+    from tfgreen.generative.network import (
+        CausalSelfAttention,
+        EncoderSelfAttention,
+        build_decoder,
+        build_encoder,
+    )
     from tfgreen.generative.slicing import SlicedDecoder, slice_decoder
     from tfgreen.generative.tokenizers import ByteTokenizer, CharacterTokenizer
     from tfgreen.inspection import inspect
@@ -89,6 +94,7 @@ __all__ = [
     "Diagnosis",
     "Distillation",
     "Distiller",
+    "EncoderSelfAttention",
     "ExportProfile",
     "FootprintReport",
     "GateError",
@@ -119,6 +125,7 @@ __all__ = [
     "benchmark",
     "bit_sensitivity",
     "build_decoder",
+    "build_encoder",
     "compare",
     "diagnose",
     "export",
@@ -147,6 +154,7 @@ _MODULES = {
     "benchmark": "tfgreen.benchmarking.latency",
     "bit_sensitivity": "tfgreen.examination",
     "build_decoder": "tfgreen.generative.network",
+    "build_encoder": "tfgreen.generative.network",
     "Bundle": "tfgreen.bundle",
     "ByteTokenizer": "tfgreen.generative.tokenizers",
     "CausalSelfAttention": "tfgreen.generative.network",
@@ -161,6 +169,7 @@ _MODULES = {
     "Diagnosis": "tfgreen.verification.diagnosis.record",
     "Distillation": "tfgreen.compression.distillation.distillation",
     "Distiller": "tfgreen.compression.distillation.distiller",
+    "EncoderSelfAttention": "tfgreen.generative.network",
     "export": "tfgreen.pipeline",
     "export_decoder": "tfgreen.generative.export",
     "ExportProfile": "tfgreen.profile",

@@ -147,8 +147,11 @@ class CausalSelfAttention(keras.layers.Layer):
         # Scores of trained models come to 30 and more, which outweighs a mask that is only added.
         # So masked scores are replaced, and their weights are zero whatever they are.
         visible = window.visible(self.reach)
-        scores = scores * visible + window.masked_scores(self.mask_value, self.reach)
-        weights = ops.softmax(scores, axis=-1) * visible
+        if visible is None:
+            weights = ops.softmax(scores, axis=-1)
+        else:
+            scores = scores * visible + window.masked_scores(self.mask_value, self.reach)
+            weights = ops.softmax(scores, axis=-1) * visible
         weights = ops.reshape(weights, (-1, self.kv_heads, group * length, seen))
         return ops.reshape(ops.matmul(weights, values), (-1, self.heads, length, self.key_size))
 

@@ -104,10 +104,10 @@ def build_decoder(
     embedding = TokenEmbedding(
         vocabulary, width, context, learns_positions=positions == "learned", name="embedding"
     )
-    flow = _dropped(embedding(tokens), shape)
+    flow = dropped(embedding(tokens), shape)
     for number in range(layers):
-        flow = _block(flow, f"block_{number}", shape)
-    flow = _normalized(flow, "final_norm", shape)
+        flow = block(flow, f"block_{number}", shape)
+    flow = normalized(flow, "final_norm", shape)
     if tied:
         scores = embedding(flow, reverse=True)
     else:
@@ -115,9 +115,19 @@ def build_decoder(
     return keras.Model(tokens, scores, name=name)
 
 
-def _block(flow: Any, name: str, shape: Shape) -> Any:
+def block(
+    flow: Any,
+    name: str,
+    shape: Shape,
+    layer: type[CausalSelfAttention] = CausalSelfAttention,
+    is_token: Any = None,
+) -> Any:
+    """Attention by `layer` and a feed-forward layer, both added to `flow` (batch, length, width).
+
+    is_token: a second input of the attention layer, for one that knows padding.
+    """
     is_rotary = shape.positions == "rotary"
-    attention = CausalSelfAttention(
+    attention = layer(
         shape.heads,
         shape.key_size,
         kv_heads=shape.kv_heads,
@@ -128,10 +138,11 @@ def _block(flow: Any, name: str, shape: Shape) -> Any:
         mask_value=shape.mask_value,
         name=f"{name}_attention",
     )
-    mixed = attention(_normalized(flow, f"{name}_attention_norm", shape))
-    flow = keras.layers.Add(name=f"{name}_attention_sum")([flow, _dropped(mixed, shape)])
-    fed = _feed_forward(_normalized(flow, f"{name}_feed_norm", shape), name, shape)
-    return keras.layers.Add(name=f"{name}_feed_sum")([flow, _dropped(fed, shape)])
+    normal = normalized(flow, f"{name}_attention_norm", shape)
+    mixed = attention(normal) if is_token is None else attention(normal, is_token)
+    flow = keras.layers.Add(name=f"{name}_attention_sum")([flow, dropped(mixed, shape)])
+    fed = _feed_forward(normalized(flow, f"{name}_feed_norm", shape), name, shape)
+    return keras.layers.Add(name=f"{name}_feed_sum")([flow, dropped(fed, shape)])
 
 
 def _feed_forward(flow: Any, name: str, shape: Shape) -> Any:
@@ -146,11 +157,13 @@ def _feed_forward(flow: Any, name: str, shape: Shape) -> Any:
     return dense(shape.width, use_bias=use_bias, name=f"{name}_feed_close")(opened)
 
 
-def _normalized(flow: Any, name: str, shape: Shape) -> Any:
+def normalized(flow: Any, name: str, shape: Shape) -> Any:
+    """By the normalization of the shape."""
     if shape.norm == "rms":
         return keras.layers.RMSNormalization(epsilon=1e-6, name=name)(flow)
     return keras.layers.LayerNormalization(epsilon=1e-5, name=name)(flow)
 
 
-def _dropped(flow: Any, shape: Shape) -> Any:
+def dropped(flow: Any, shape: Shape) -> Any:
+    """With dropout, if the shape has it."""
     return keras.layers.Dropout(shape.dropout)(flow) if shape.dropout else flow

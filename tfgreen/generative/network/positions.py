@@ -68,6 +68,21 @@ class Window:
         return self._made[key]
 
 
+class WholeWindow(Window):
+    """Tokens that all see each other, but for padding, as in an encoder.
+
+    is_token: float32 (batch, n), 1 for tokens and 0 for padding; None: there is no padding.
+    """
+
+    def __init__(self, positions: Any, is_token: Any = None) -> None:
+        super().__init__(positions)
+        self.is_token = is_token
+
+    def visible(self, reach: int | None) -> Any:
+        """Which positions are attended to, whoever looks: float32 (batch, 1, 1, n), or None."""
+        return None if self.is_token is None else self.is_token[:, None, None, :]
+
+
 class CachedWindow(Window):
     """Tokens whose predecessors' keys and values lie in caches.
 

@@ -17,6 +17,7 @@ import numpy as np
 from tfgreen.errors import UnsupportedModelError
 from tfgreen.generative.network.attention import CausalSelfAttention
 from tfgreen.generative.network.embedding import TokenEmbedding
+from tfgreen.generative.network.encoder import EncoderSelfAttention
 from tfgreen.generative.network.positions import Window
 
 _PROBE_LENGTH = 64
@@ -69,7 +70,7 @@ def decoder_facts(model: Any) -> DecoderFacts:
         )
     layers = list(model._flatten_layers(include_self=False, recursive=True))
     attention = tuple(layer for layer in layers if isinstance(layer, CausalSelfAttention))
-    if not attention:
+    if not attention or any(isinstance(layer, EncoderSelfAttention) for layer in attention):
         raise UnsupportedModelError(_without_attention(model, layers))
     _refuse_other_ends(model)
     embeddings = [layer for layer in layers if isinstance(layer, TokenEmbedding)]
