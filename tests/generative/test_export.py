@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,32 @@ def test_the_python_runner_writes_the_same_text(
     while len(tokens) < 16:
         tokens.append(int(session.decode(tokens[-1]).argmax()))
     assert printed.stdout == trained.tokenizer.decode(tokens) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tokenizer", "message"),
+    [
+        (["108 ", "14"], None, "the cache holds 16"),
+        (["", "2"], None, "Give a prompt"),
+        (["108 "], None, "usage"),
+        (["x", "2"], None, r"no \['x'\]"),
+        (["108 ", "2"], b'{"model": {}}', "characters and bytes alone"),
+    ],
+)
+def test_the_python_runner_refuses(
+    float_bundle: DecoderBundle,
+    tmp_path: Path,
+    arguments: list[str],
+    tokenizer: bytes | None,
+    message: str,
+) -> None:
+    folder = float_bundle.save(tmp_path / "bundle")
+    if tokenizer is not None:
+        (folder / "tokenizer.json").write_bytes(tokenizer)
+    command = [sys.executable, str(folder / "run.py"), *arguments]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert printed.returncode == 1
+    assert re.search(message, printed.stderr) and "Traceback" not in printed.stderr
 
 
 def asked(**options: Any) -> dict[str, Any]:

@@ -15,11 +15,22 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 folder = Path(__file__).parent
-kind = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-characters = kind.get("characters")
+if len(sys.argv) != 3:
+    sys.exit('usage: python run.py "a prompt" COUNT')
 prompt, count = sys.argv[1], int(sys.argv[2])
+path = folder / "tokenizer.json"
+told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+if told.get("kind") not in ("characters", "bytes"):
+    sys.exit("run.py knows tokenizers of characters and bytes alone; use tfgreen generate.")
+characters = told.get("characters")
+if characters and (unknown := set(prompt) - set(characters)):
+    sys.exit(f"The tokenizer knows no {sorted(unknown)}.")
 tokens = [characters.index(c) for c in prompt] if characters else list(prompt.encode())
 interpreter = Interpreter(model_path=str(folder / "model.tflite"), num_threads=1)
+score = interpreter.get_signature_runner("score").get_input_details()
+context = int(score["tokens"]["shape"][-1])
+if not tokens or count < 1 or len(tokens) + count - 1 > context:
+    sys.exit(f"Give a prompt, and a count of 1 or more; the cache holds {context} tokens.")
 decode = interpreter.get_signature_runner("decode")
 state = {
     name: np.zeros(detail["shape"], detail["dtype"])
@@ -66,9 +77,21 @@ int main(int argc, char** argv) {
   if (tflite::InterpreterBuilder(*model, resolver)(&interpreter) != kTfLiteOk) return 1;
   tflite::SignatureRunner* decode = interpreter->GetSignatureRunner("decode");
   if (decode == nullptr || decode->AllocateTensors() != kTfLiteOk) return 1;
+  tflite::SignatureRunner* score = interpreter->GetSignatureRunner("score");
+  if (score == nullptr || score->AllocateTensors() != kTfLiteOk) return 1;
+  const size_t context = score->input_tensor("tokens")->dims->data[1];
+  const TfLiteIntArray* scores = decode->output_tensor("logits")->dims;
+  const int vocabulary = scores->data[scores->size - 1];
   std::vector<int32_t> tokens;
   for (int i = 3; i < argc; ++i) tokens.push_back(std::atoi(argv[i]));
-  const size_t wanted = tokens.size() + std::atoi(argv[2]);
+  for (int32_t token : tokens) {
+    if (token < 0 || token >= vocabulary) return std::fprintf(stderr, "no token %d\\n", token), 2;
+  }
+  const int count = std::atoi(argv[2]);
+  const size_t wanted = tokens.size() + std::max(count, 0);
+  if (count < 1 || wanted > context + 1) {
+    return std::fprintf(stderr, "COUNT below 1, or more than the cache holds\\n"), 2;
+  }
   std::vector<std::string> state;
   for (const char* name : decode->input_names()) {
     if (std::strncmp(name, "kv_cache_", 9) != 0) continue;
