@@ -13,7 +13,7 @@ from tfgreen.generative.perplexity import text_windows
 from tfgreen.generative.schemes import layer_weights, quantized
 from tfgreen.generative.sensitivity import measure_sensitivity
 from tfgreen.generative.session import Session
-from tfgreen.generative.signatures import signature_models
+from tfgreen.generative.signatures import buffer_of, signature_models, with_weights
 
 WIDTH, OUTPUTS, BLOCK = 64, 24, 32
 
@@ -80,3 +80,17 @@ def test_every_layer_has_its_sensitivity(trained: Trained, float_bundle: Decoder
     layers = layer_weights(signature_models(float_bundle.content)[SCORE])
     assert [one.layer for one in table] == list(layers)
     assert max(one.loss_increase for one in table) > 1e-4
+
+
+def test_rows_of_zeros_stay_zeros_in_blocks(trained: Trained, float_bundle: DecoderBundle) -> None:
+    score = signature_models(float_bundle.content)[SCORE]
+    tensor = score.ops[layer_weights(score)["block_0_feed_open"]].inputs[1]
+    weights = score.constant(tensor).copy()
+    weights[:8] = 0
+    changed = {buffer_of(score, tensor): weights.view(np.uint8).ravel()}
+    zeros = with_weights(float_bundle.content, changed, {})
+    tokens = np.array(trained.tokenizer.encode(trained.text), np.int32)
+    windows = text_windows(tokens, CONTEXT, 6)[:, :-1]
+    content = compensated(quantized(zeros, "int4-block32"), zeros, windows)
+    scores, plain = (Session(one).score(windows[0]) for one in (content, zeros))
+    assert np.abs(scores - plain).max() < 0.2 * np.abs(plain).max()

@@ -29,6 +29,7 @@ OnProgress = Callable[[str, int, int], None]
 
 _DAMPING = 0.01
 _LIMIT = 7
+_HALF = np.finfo(np.float16)
 _SHRINKS = np.linspace(1.0, 0.55, 19)
 
 
@@ -142,7 +143,8 @@ def _round_layer(
     block = facts.block_size or target.shape[0]
     found = best_scales(target, np.diagonal(moments.quantized), block)
     if facts.block_size:
-        found = found.astype(np.float16).astype(np.float64)
+        # Blocks of zeros, as pruning leaves them, would have a scale of zero.
+        found = np.clip(found, _HALF.tiny, _HALF.max).astype(np.float16).astype(np.float64)
         values[_scales_buffer(model, weights.index)] = _bytes(found.T.astype(np.float16))
     else:
         found = found.astype(np.float32).astype(np.float64)
