@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def test_pieces_are_the_text(float_bundle: DecoderBundle) -> None:
     assert len(made.tokens) == CONTEXT - len(PROMPT) + 1
     assert made.first_token_seconds is not None
     assert made.tokens_per_second is not None
+
+
+def test_a_slow_reader_is_not_timed(float_bundle: DecoderBundle) -> None:
+    made = generate(float_bundle, PROMPT)
+    for _ in made:
+        time.sleep(0.05)
+    assert made.tokens_per_second is not None and made.tokens_per_second > 40
 
 
 def test_a_seed_repeats_and_another_does_not(float_bundle: DecoderBundle) -> None:
@@ -163,6 +171,7 @@ def test_half_a_character_at_the_end_is_told(float_bundle: DecoderBundle) -> Non
         ([[1, 2]], {}, "prompt=.*flat list"),
         (PROMPT, {"stop": "\n"}, "stop=.*whole numbers"),
         (PROMPT, {"seed": -1}, "seed=-1"),
+        (PROMPT, {"threads": 0}, "threads=0"),
     ],
 )
 def test_what_is_no_token_is_refused(

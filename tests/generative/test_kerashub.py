@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tfgreen.errors import UnsupportedModelError
-from tfgreen.generative.network.kerashub import taken_over
+from tfgreen.generative.network.kerashub import _refuse_difference, taken_over
 from tfgreen.generative.network.stepping import decoder_facts
 
 models = pytest.importorskip("keras_hub.models")
@@ -80,6 +80,24 @@ def test_scores_are_equal(build: Callable[[], Any]) -> None:
     np.testing.assert_allclose(made(tokens), expected, atol=2e-5 * np.abs(expected).max())
     assert made.count_params() == model.count_params()
     assert decoder_facts(made).vocabulary == VOCABULARY
+
+
+def test_a_context_shorter_than_the_comparison() -> None:
+    backbone = models.GPT2Backbone(VOCABULARY, 1, 2, 16, 32, max_sequence_length=8)
+    assert decoder_facts(taken_over(models.GPT2CausalLM(backbone))).context == 8
+
+
+def test_an_option_that_shows_after_many_tokens_is_found() -> None:
+    """A window that is too long by one differs from the thirtieth token on."""
+    model = gemma(**(GEMMA_2 | {"sliding_window_size": 30}))
+    for weight in model.weights:
+        if weight.dtype == "float32":
+            weight.assign(weight + 0.1 * keras.random.normal(weight.shape, seed=1))
+    made = taken_over(model)
+    for block in model.backbone.transformer_layers:
+        block.attention.sliding_window_size = 29
+    with pytest.raises(UnsupportedModelError, match="no counterpart"):
+        _refuse_difference(model, made)
 
 
 def test_an_encoder_is_refused_by_name() -> None:

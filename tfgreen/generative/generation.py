@@ -92,17 +92,19 @@ class Generation:
             if last in stop:
                 break
             self.tokens.append(last)
-            self._note(time.perf_counter() - began)
             piece = self._piece()
+            self._note(time.perf_counter() - began)
             if piece:
                 yield piece
+            began = time.perf_counter()  # what the reader does with a piece is no part of it
         if rest := self.text[len(self._shown) :]:
             yield rest
 
     def _note(self, seconds: float) -> None:
         if self.first_token_seconds is None:
             self.first_token_seconds = seconds
-        self._later_seconds = seconds - self.first_token_seconds
+        else:
+            self._later_seconds += seconds
 
     def _piece(self) -> str:
         """What the last token adds; nothing while a character is half there."""
@@ -162,6 +164,8 @@ def generate(
     if not isinstance(bundle, DecoderBundle):
         bundle = _read(bundle)
     sampling = Sampling(temperature, top_k, top_p)
+    if threads < 1:
+        raise UsageError(f"Received threads={threads}; expected 1 or more.")
     session = Session(bundle.content, threads=threads)
     tokenizer = bundle.tokenizer
     if tokenizer is not None:

@@ -20,7 +20,7 @@ from tfgreen.generative.network.embedding import TokenEmbedding
 from tfgreen.models.adapters import plain_values
 
 _TOLERANCE = 1e-4
-_PROBE_LENGTH = 12
+_PROBE_LENGTH = 64
 _LONGEST_CONTEXT = 1024
 
 REFUSED = {
@@ -282,7 +282,9 @@ def _flat(source: Any) -> list[np.ndarray]:
 
 def _refuse_difference(model: Any, made: keras.Model) -> None:
     vocabulary = int(made.output_shape[-1])
-    tokens = np.random.default_rng(0).integers(0, vocabulary, (1, _PROBE_LENGTH)).astype(np.int32)
+    contexts = [layer.context for layer in made.layers if isinstance(layer, TokenEmbedding)]
+    length = min(_PROBE_LENGTH, *contexts)
+    tokens = np.random.default_rng(0).integers(0, vocabulary, (1, length)).astype(np.int32)
     given = {"token_ids": tokens, "padding_mask": np.ones_like(tokens)}
     expected, got = np.asarray(model(given)), np.asarray(made(tokens))
     error = float(np.abs(expected - got).max())
