@@ -6,13 +6,16 @@ For each seed a character model is trained on the standard library's docstrings 
 folder, so that a second run trains nothing), exported by every scheme, and judged on held-back
 docstrings. Speed is measured in one interleaved run of one thread, in CPU time, which a busy
 machine leaves alone: in each of several rounds every file has its turn. `uncached` recomputes the
-whole window of 128 for each token.
+whole window of 128 for each token. Peak memory is that of a process that runs the bundle's own
+run.py, which needs LiteRT and NumPy alone; what an idle one takes is told below the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -87,11 +90,35 @@ def seconds_of(sessions: dict[Variant, Session]) -> dict[Variant, dict[str, floa
     }
 
 
-def table(runs: list[dict[Variant, DecoderBundle]], speed: dict[Variant, dict[str, float]]) -> str:
+_MEASURED = """
+import runpy, sys
+import numpy
+from ai_edge_litert.interpreter import Interpreter
+from tfgreen.benchmarking.runner import peak_bytes, reset_peak
+reset_peak()
+del sys.argv[0]  # what is left is as if the program had been called itself
+if sys.argv:
+    runpy.run_path(sys.argv[0])
+print(peak_bytes())
+"""
+
+
+def peak_megabytes(folder: Path | None) -> float:
+    """Peak resident memory of a process that writes 64 characters; with None, of an idle one."""
+    rest = [] if folder is None else [str(folder / "run.py"), "Return the ", "64"]
+    done = subprocess.run([sys.executable, "-c", _MEASURED, *rest], check=True, capture_output=True)
+    return int(done.stdout.split()[-1]) / 2**20
+
+
+def table(
+    runs: list[dict[Variant, DecoderBundle]],
+    speed: dict[Variant, dict[str, float]],
+    peaks: dict[Variant, float],
+) -> str:
     lines = [
         "| weights | bytes | of float32 | perplexity | against float | worst of 95 % | tokens/s "
-        "| cached / uncached | first token |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| cached / uncached | first token | peak memory |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     float_bytes = len(runs[0]["float32", "compensated"].content)
     for variant in VARIANTS:
@@ -104,7 +131,7 @@ def table(runs: list[dict[Variant, DecoderBundle]], speed: dict[Variant, dict[st
             f"| {np.mean([one.change for one in facts]):+.2%} "
             f"| {max(one.high for one in facts):+.2%} "
             f"| {1 / times['cached']:,.0f} | {times['uncached'] / times['cached']:.1f}x "
-            f"| {1000 * times['first']:.2f} ms |"
+            f"| {1000 * times['first']:.2f} ms | {peaks[variant]:.1f} MB |"
         )
     return "\n".join(lines)
 
@@ -118,7 +145,12 @@ def main() -> None:
     runs = [bundles_of(seed, given.steps, given.folder) for seed in range(given.seeds)]
     sessions = {variant: Session(bundle.content) for variant, bundle in runs[0].items()}
     speed = seconds_of(sessions)
-    print(table(runs, speed))
+    peaks = {
+        (scheme, how): peak_megabytes(given.folder / f"seed-0-{scheme}-{how}")
+        for scheme, how in VARIANTS
+    }
+    print(table(runs, speed, peaks))
+    print(f"\nA process that has only loaded LiteRT and NumPy: {peak_megabytes(None):.1f} MB.")
     record = {"/".join(variant): times for variant, times in speed.items()}
     (given.folder / "speed.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
 
