@@ -19,6 +19,7 @@ from tfgreen.generative.generation import generate
 from tfgreen.generative.sampling import Sampling
 from tfgreen.generative.session import Session
 from tfgreen.generative.tokenizers import CharacterTokenizer
+from tfgreen.verification.certificate import GateResult
 
 PROMPT = "108 109 "
 
@@ -114,6 +115,18 @@ def test_probabilities() -> None:
     np.testing.assert_allclose(squares, np.array([1, 16, 4, 9]) / 30)
     nucleus = Sampling(1.0, top_p=0.75).probabilities(scores)
     np.testing.assert_allclose(nucleus, np.array([0, 4, 2, 3]) / 9)
+
+
+def test_a_failed_certificate_is_told(float_bundle: DecoderBundle, tmp_path: Path) -> None:
+    passed = float_bundle.certificate
+    check = passed.checks[0].model_copy(update={"status": "failed", "message": "It is odd."})
+    gates = (GateResult.of("structure", [check]), *passed.gates[1:])
+    failed = passed.model_copy(update={"gates": gates, "verdict": "failed"})
+    bundle = DecoderBundle(float_bundle.content, failed, float_bundle.tokenizer)
+    arguments = ["generate", str(bundle.save(tmp_path / "bundle")), "--prompt", PROMPT]
+    told = CliRunner().invoke(tfgreen_command, arguments)
+    assert told.exit_code == 0, told.output
+    assert "failed. It is odd." in told.stderr
 
 
 def test_command_line(float_bundle: DecoderBundle, tmp_path: Path) -> None:

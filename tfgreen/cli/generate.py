@@ -43,10 +43,15 @@ def generate(
       tfgreen generate build/docs/ --prompt "Return the "
       tfgreen generate build/docs/ --prompt "Return the " --temperature 0.8 --top-p 0.9 --seed 1
     """
+    from tfgreen.generative.decoder_bundle import DecoderBundle
     from tfgreen.generative.generation import generate as run
 
+    decoder = DecoderBundle.read(bundle)
+    if not decoder.certificate.passed:
+        reasons = " ".join(check.message for check in decoder.certificate.failed_checks)
+        click.echo(f"Warning: the certificate of {bundle} failed. {reasons}", err=True)
     made = run(
-        bundle,
+        decoder,
         prompt,
         max_tokens=max_tokens,
         temperature=temperature,
