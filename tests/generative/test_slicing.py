@@ -194,9 +194,9 @@ def test_a_feed_forward_layer_that_others_look_into_stays() -> None:
     assert report.of("seen").reason == "no heads or neurons of its own"
 
 
-@pytest.mark.parametrize("activation", ["relu", "softmax"])
+@pytest.mark.parametrize("activation", ["relu", "softmax", "sparsemax"])
 def test_activations_between_the_layers(activation: str) -> None:
-    """Softmax mixes the neurons, so none of them can go alone."""
+    """What mixes the neurons lets none of them go alone."""
     given = keras.Input((None,), dtype="int32")
     flow = CausalSelfAttention(2, 8)(TokenEmbedding(VOCABULARY, 16, CONTEXT)(given))
     opened = keras.layers.Activation(activation)(keras.layers.Dense(24)(flow))

@@ -27,7 +27,7 @@ _BY_NEURON = frozenset(
         "Sigmoid", "Silu", "Softplus", "Tanh",
     }
 )  # fmt: skip
-_MIXING_ACTIVATIONS = ("softmax", "log_softmax")
+_MIXING_ACTIVATIONS = ("softmax", "log_softmax", "sparsemax", "glu")
 
 
 class Units(Protocol):
