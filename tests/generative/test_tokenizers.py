@@ -62,10 +62,14 @@ def test_odd_files(tmp_path: Path) -> None:
         tokenizer_of(b"{", "tokenizer.json")
     with pytest.raises(InvalidModelError, match="no JSON object"):
         tokenizer_of(b"[]", "tokenizer.json")
-    with pytest.raises(InvalidModelError, match="empty"):
-        tokenizer_of(b"", "tokenizer.spm")
     with pytest.raises(UnknownNameError, match="'words'"):
         tokenizer_of(b'{"format": "tfgreen-tokenizer", "kind": "words"}', "tokenizer.json")
+
+
+def test_an_empty_file_of_sentencepiece() -> None:
+    pytest.importorskip("sentencepiece")
+    with pytest.raises(InvalidModelError, match="empty"):
+        tokenizer_of(b"", "tokenizer.spm")
 
 
 def test_tables_are_padded_for_packages_alone() -> None:

@@ -39,7 +39,7 @@ class Clock:
     def __init__(self, folder: Path) -> None:
         self._path = folder / PROGRESS
         self._last = time.perf_counter()
-        self._noted = 0.0
+        self._told, self._noted = "", 0.0
         self.seconds: dict[str, float] = {}
 
     def step(self, name: str) -> None:
@@ -49,11 +49,11 @@ class Clock:
         self._last = now
 
     def note(self, step: str, done: int = 0, of: int = 0) -> None:
-        """Tell the parent; at most some times a second."""
+        """Tell the parent of each step; of what is done in it, at most some times a second."""
         now = time.perf_counter()
-        if done not in (0, of) and now - self._noted < 0.2:
+        if step == self._told and done not in (0, of) and now - self._noted < 0.2:
             return
-        self._noted = now
+        self._told, self._noted = step, now
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, "done": done, "of": of}) + "\n")
 
