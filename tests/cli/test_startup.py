@@ -21,6 +21,7 @@ VERBS = [
     "benchmark",
     "export-decoder",
     "generate",
+    "report",
     "profiles",
     "doctor",
     "demo",
