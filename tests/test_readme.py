@@ -23,7 +23,7 @@ PAGES = {
     "README.md": 5,
     "docs/quickstart.md": 9,
     "docs/export.md": 1,
-    "docs/language_models.md": 3,
+    "docs/language_models.md": 4,
     "docs/benchmark.md": 4,
     "docs/compare.md": 2,
     "docs/footprint.md": 6,

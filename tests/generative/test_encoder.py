@@ -7,37 +7,15 @@ import numpy as np
 import pytest
 
 import tfgreen as tg
+from benchmarks.encoder_table import LENGTH, VOCABULARY, encoder, sequences
 from tfgreen.errors import GateError, UnsupportedModelError, UsageError
 from tfgreen.generative.network.stepping import decoder_facts
-
-VOCABULARY, LENGTH = 25, 16
-
-
-def sequences(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens (count, LENGTH), 0 for padding, and whether the first of them occurs again.
-
-    Only attention finds that out: all sequences are of distinct tokens otherwise.
-    """
-    random = np.random.default_rng(seed)
-    tokens, labels = np.zeros((count, LENGTH), np.int32), random.integers(0, 2, count)
-    for row, label in zip(tokens, labels, strict=True):
-        length = random.integers(6, LENGTH + 1)
-        row[:length] = random.permutation(np.arange(1, VOCABULARY))[:length]
-        if label:
-            row[random.integers(1, length)] = row[0]
-    return tokens, labels
-
-
-def classifier(mask_value: float = -30.0) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    return tg.build_encoder(
-        VOCABULARY, LENGTH, classes=2, padding=0, width=32, layers=2, mask_value=mask_value
-    )
 
 
 @pytest.fixture(scope="module")
 def trained() -> keras.Model:
-    model = classifier()
+    keras.utils.set_random_seed(0)
+    model = encoder()
     model.compile(
         keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
@@ -77,7 +55,7 @@ def test_static_int8_keeps_the_accuracy(trained: keras.Model) -> None:
 
 @pytest.mark.slow
 def test_the_usual_mask_constant_fails_its_gates(trained: keras.Model) -> None:
-    usual = classifier(mask_value=-1e9)
+    usual = encoder(mask_value=-1e9)
     usual.set_weights(trained.get_weights())
     evaluation = sequences(300, seed=2)
     np.testing.assert_allclose(usual(evaluation[0]), trained(evaluation[0]), atol=1e-5)
