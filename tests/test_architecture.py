@@ -26,6 +26,7 @@ LEVELS = (
         "profile",
         "flatbuffer",
         "golden",
+        "records",
         "stack",
         "source_text",
         "user_code",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import ValidationError
+from typing import ClassVar, Literal
 
 from tfgreen.benchmarking.record import Host
 from tfgreen.errors import InvalidDataError
-from tfgreen.footprint.amounts import Amount, NotNegative, Record, Sentence
+from tfgreen.footprint.amounts import Amount, NotNegative, Sentence
 from tfgreen.footprint.break_even import BreakEven
 from tfgreen.footprint.entry import Total
 from tfgreen.footprint.estimate import Watts, Work
 from tfgreen.footprint.rates import Rates, Sci
 from tfgreen.footprint.reading import Method
+from tfgreen.records import Document, Record
 
 SCHEMA_VERSION: Literal[1] = 1
 DEVICE = "device"
@@ -107,13 +106,16 @@ class Lifetime(Record):
     total: Price
 
 
-class FootprintReport(Record):
+class FootprintReport(Document):
     """The whole account.
 
     rates: what the user stated. watts: of the model. host: that the files were timed on.
     spent: of all ledgers together; a stage that several bundles share counts once.
     claims: sentences to quote, each with its method and its bounds.
     """
+
+    title: ClassVar[str] = "record of `tfgreen report`"
+    remedy: ClassVar[str] = "Run it again with --json."
 
     format: Literal["tfgreen-footprint"] = "tfgreen-footprint"
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -143,23 +145,6 @@ class FootprintReport(Record):
 
     def __str__(self) -> str:
         return self.text()
-
-    def to_json(self) -> str:
-        """One JSON document, ending in a newline; `from_json` reads it back."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> FootprintReport:
-        """Read what `to_json` wrote. Raises InvalidDataError for anything else."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "document"
-            raise InvalidDataError(
-                f"This is no record of `tfgreen report`: at '{where}', {first['msg']}. "
-                "Run it again with --json."
-            ) from error
 
 
 def price_of(

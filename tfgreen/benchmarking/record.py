@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import ClassVar, Literal
 
 from tfgreen.benchmarking.timings import Noise, Ratio, Spread
 from tfgreen.errors import InvalidDataError
+from tfgreen.records import Document, Record
 
 Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4", "mixed"]
 RowStatus = Literal["ok", "failed", "crashed", "timed-out"]
@@ -18,11 +17,7 @@ PER_OP = (
 )
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Host(_Record):
+class Host(Record):
     """The machine that the figures belong to.
 
     load_before, load_after: processes that waited for a processor in the minute before and at
@@ -40,7 +35,7 @@ class Host(_Record):
     load_after: float | None = None
 
 
-class Row(_Record):
+class Row(Record):
     """One file on one kernel set with one number of threads.
 
     Attributes:
@@ -71,7 +66,7 @@ class Row(_Record):
     process_bytes: int | None = None
 
 
-class SpeedComparison(_Record):
+class SpeedComparison(Record):
     """One file's time over the baseline's, on the same kernel set with as many threads.
 
     Attributes:
@@ -89,7 +84,7 @@ class SpeedComparison(_Record):
     message: str
 
 
-class Benchmark(_Record):
+class Benchmark(Document):
     """Time and memory of one or more files on one machine.
 
     Attributes:
@@ -97,6 +92,9 @@ class Benchmark(_Record):
         comparisons: Every other file against the baseline.
         notes: What the figures do not say, or cannot.
     """
+
+    title: ClassVar[str] = "record of `tfgreen benchmark`"
+    remedy: ClassVar[str] = "Run it again with --json."
 
     schema_version: Literal[1] = 1
     host: Host
@@ -123,20 +121,3 @@ class Benchmark(_Record):
 
     def __str__(self) -> str:
         return self.text()
-
-    def to_json(self) -> str:
-        """One JSON document, ending in a newline; `from_json` reads it back."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Benchmark:
-        """Read what `to_json` wrote. Raises InvalidDataError for anything else."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "document"
-            raise InvalidDataError(
-                f"This is no record of `tfgreen benchmark`: at '{where}', {first['msg']}. "
-                "Run it again with --json."
-            ) from error

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import ClassVar, Literal
 
 from tfgreen.benchmarking.record import Host
 from tfgreen.benchmarking.timings import Noise, Ratio, Spread
 from tfgreen.errors import InvalidDataError
+from tfgreen.records import Document, Record
 
 Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4"]
 RowStatus = Literal["passed", "gate-failed", "failed"]
@@ -17,11 +16,7 @@ RuntimeStatus = Literal["right", "wrong", "does-not-run", "missing"]
 ScoreKind = Literal["accuracy", "mean-absolute-error", "agreement"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Estimate(_Record):
+class Estimate(Record):
     """A figure from samples with its 95 % interval."""
 
     value: float
@@ -29,7 +24,7 @@ class Estimate(_Record):
     high: float
 
 
-class RuntimeVerdict(_Record):
+class RuntimeVerdict(Record):
     """Whether a kernel set loads a file and computes it rightly.
 
     status: "right": every op that was compared and the whole file are within the limits;
@@ -41,7 +36,7 @@ class RuntimeVerdict(_Record):
     message: str = ""
 
 
-class WidthRow(_Record):
+class WidthRow(Record):
     """One width.
 
     Attributes:
@@ -85,7 +80,7 @@ class WidthRow(_Record):
         return tuple(one.kernel_set for one in self.runtimes if one.status == status)
 
 
-class Comparison(_Record):
+class Comparison(Document):
     """One model in several widths.
 
     Attributes:
@@ -96,6 +91,9 @@ class Comparison(_Record):
         host: The machine of the times; None where nothing could be timed.
         notes: What the figures do not say, or cannot.
     """
+
+    title: ClassVar[str] = "record of `tfgreen compare`"
+    remedy: ClassVar[str] = "Run it again with --json."
 
     schema_version: Literal[1] = 1
     model: str
@@ -138,20 +136,3 @@ class Comparison(_Record):
         from tfgreen.comparison.figure import draw
 
         return draw(self, Path(path))
-
-    def to_json(self) -> str:
-        """One JSON document, ending in a newline; `from_json` reads it back."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Comparison:
-        """Read what `to_json` wrote. Raises InvalidDataError for anything else."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "document"
-            raise InvalidDataError(
-                f"This is no record of `tfgreen compare`: at '{where}', {first['msg']}. "
-                "Run it again with --json."
-            ) from error

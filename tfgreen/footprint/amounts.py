@@ -8,18 +8,12 @@ from typing import Annotated
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
 )
 
-
-class Record(BaseModel):
-    """Frozen, and without room for keys that nobody knows or numbers that are none."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from tfgreen.records import Record
 
 
 def _plain(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tfgreen.footprint.amounts import Amount, NotNegative, Record
+from tfgreen.footprint.amounts import Amount, NotNegative
 from tfgreen.footprint.wording import count_text
+from tfgreen.records import Record
 
 
 class BreakEven(Record):

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfgreen.errors import InvalidDataError, MissingPathError, UsageError
-from tfgreen.footprint.amounts import Amount, Record, Sentence
+from tfgreen.footprint.amounts import Amount, Sentence
 from tfgreen.footprint.reading import Method
 from tfgreen.footprint.units import AMPERES, SECONDS, VOLTS, WATTS
 from tfgreen.footprint.wording import quantity_text
+from tfgreen.records import Record
 
 _HEADER_LINES = 20
 _COLUMNS = {"time": SECONDS, "current": AMPERES, "voltage": VOLTS, "power": WATTS}

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints, ValidationError
 
 from tfgreen.errors import InvalidDataError
-from tfgreen.footprint.amounts import Amount, NotNegative, Record
+from tfgreen.footprint.amounts import Amount, NotNegative
 from tfgreen.footprint.reading import Method, Reading, total_seconds, weakest
+from tfgreen.records import Record
 
 Purpose = Literal["training", "compression"]
 Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]

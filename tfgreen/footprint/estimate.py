@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from tfgreen.errors import UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel, multiply_accumulates
-from tfgreen.footprint.amounts import Amount, Record
+from tfgreen.footprint.amounts import Amount
+from tfgreen.records import Record
 
 DEFAULT_WATTS = "unknown"
 LEAVES_OUT = (

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tfgreen.errors import UsageError
-from tfgreen.footprint.amounts import Record, Sentence
+from tfgreen.footprint.amounts import Sentence
+from tfgreen.records import Record
 
 _TABLE = Path(__file__).with_name("grid.toml")
 _SUGGESTIONS = 3

@@ -8,9 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from tfgreen.errors import UsageError
-from tfgreen.footprint.amounts import Amount, NotNegative, Record
+from tfgreen.footprint.amounts import Amount, NotNegative
 from tfgreen.footprint.grid import GridFactor, grid_factor
 from tfgreen.footprint.units import check_price, parse_grams, parse_lifespan
+from tfgreen.records import Record
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_PER_HOUR = 3600.0

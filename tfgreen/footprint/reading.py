@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from tfgreen.footprint.amounts import Amount, NotNegative, Record, Sentence
+from tfgreen.footprint.amounts import Amount, NotNegative, Sentence
 from tfgreen.footprint.wording import amount_text, seconds_text
+from tfgreen.records import Record
 
 Method = Literal["measured", "modelled"]
 SourceName = Literal["RAPL", "NVML", "codecarbon", "model"]

@@ -6,14 +6,13 @@ text: perplexity, greedy tokens with and without the cache, scores by position o
 
 from __future__ import annotations
 
-import json
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from tfgreen.errors import InvalidDataError
 from tfgreen.generative.schemes import Scheme
-from tfgreen.verification.certificate import GATES, Check, Gate, GateResult, Record, verdict_of
+from tfgreen.records import Document, Record
+from tfgreen.verification.certificate import GATES, Check, Gate, GateResult, verdict_of
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -49,7 +48,7 @@ class KernelSetAnswers(Record):
     message: str = ""
 
 
-class SequenceCertificate(Record):
+class SequenceCertificate(Document):
     """The verdict over one exported decoder.
 
     Attributes:
@@ -60,6 +59,9 @@ class SequenceCertificate(Record):
         notes: what the numbers do not say.
         created_with: versions of the packages that computed all this.
     """
+
+    title: ClassVar[str] = "certificate of a tfgreen decoder"
+    remedy: ClassVar[str] = "Export again."
 
     schema_version: Literal[1] = SCHEMA_VERSION
     verdict: Literal["passed", "failed"]
@@ -98,21 +100,3 @@ class SequenceCertificate(Record):
     def gate(self, name: Gate) -> GateResult:
         """The result of one gate."""
         return self.gates[GATES.index(name)]
-
-    def to_json(self) -> str:
-        """JSON text, indented by two, ended by a newline."""
-        document = self.model_dump(mode="json")
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> SequenceCertificate:
-        """The certificate that `to_json` wrote; InvalidDataError for anything else."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "document"
-            raise InvalidDataError(
-                f"This is no certificate of a tfgreen decoder: at '{where}', {first['msg']}. "
-                "Export again."
-            ) from error

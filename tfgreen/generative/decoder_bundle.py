@@ -31,8 +31,8 @@ from tfgreen.manifest import (
     is_bundle,
     sha256,
 )
+from tfgreen.records import Record
 from tfgreen.stack import stack_versions
-from tfgreen.verification.certificate import Record
 
 
 class DecoderManifest(Record):

@@ -15,9 +15,10 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from tfgreen.errors import InvalidDataError
+from tfgreen.records import Record
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -35,12 +36,6 @@ KernelStatus = Literal[
     "not-compared",
 ]
 GATES: tuple[Gate, ...] = ("structure", "kernels", "fidelity", "runtime")
-
-
-class Record(BaseModel):
-    """What all parts of a certificate share: nothing in them changes, and nothing is unknown."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Check(Record):
