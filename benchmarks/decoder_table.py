@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from tfgreen.demonstration.language_model import train_character_model
-from tfgreen.demonstration.library_texts import CHARACTERS, library_texts
+from tfgreen.demonstration.docstring_texts import CHARACTERS, docstring_texts
 from tfgreen.generative.decoder_bundle import DecoderBundle
 from tfgreen.generative.export import make_decoder_bundle
 from tfgreen.generative.requests import DecoderOptions
@@ -44,7 +44,7 @@ NAMES = {"compensated": "", "nearest": " (to nearest)", "state": " (cache in the
 
 def bundles_of(seed: int, steps: int, folder: Path) -> dict[Variant, DecoderBundle]:
     """Train or find the model of a seed, and export or find each variant."""
-    training, held_back = library_texts()
+    training, held_back = docstring_texts()
     tokenizer = CharacterTokenizer(CHARACTERS)
     path = folder / f"seed-{seed}.keras"
     if not path.exists():

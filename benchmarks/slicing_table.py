@@ -33,7 +33,7 @@ os.environ.update(
 import numpy as np
 
 from benchmarks.keyword_trials import print_table
-from tfgreen.demonstration.library_texts import CHARACTERS, library_texts
+from tfgreen.demonstration.docstring_texts import CHARACTERS, docstring_texts
 from tfgreen.generative.perplexity import (
     PerplexityChange,
     perplexity_change,
@@ -95,7 +95,7 @@ class File:
 def read_text() -> Text:
     """The docstrings of the standard library as characters."""
     tokenizer = CharacterTokenizer(CHARACTERS)
-    training, held_back = (np.array(tokenizer.encode(text), np.int32) for text in library_texts())
+    training, held_back = (np.array(tokenizer.encode(text), np.int32) for text in docstring_texts())
     return Text(training, text_windows(held_back, CONTEXT, EVALUATION_WINDOWS))
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from tfgreen.demonstration import language_model
 from tfgreen.demonstration.language_model import run_language_model_demo
-from tfgreen.demonstration.library_texts import CHARACTERS, library_texts
+from tfgreen.demonstration.docstring_texts import CHARACTERS, docstring_texts
 from tfgreen.errors import OutputExistsError
 from tfgreen.generative.generation import generate
 from tfgreen.generative.requests import DecoderOptions
 
 
 def test_texts_are_apart_and_of_known_characters() -> None:
-    training, held_back = library_texts(60_000)
+    training, held_back = docstring_texts(60_000)
     assert set(training) | set(held_back) <= set(CHARACTERS)
     assert len(training) > 7 * len(held_back) > 7_000
     assert not set(training.split("\n\n\n")) & set(held_back.split("\n\n\n"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgreen.demonstration.library_texts import CHARACTERS, library_texts
+from tfgreen.demonstration.docstring_texts import CHARACTERS, docstring_texts
 from tfgreen.generative.decoder_bundle import DecoderBundle, check_folder
 from tfgreen.generative.export import make_decoder_bundle
 from tfgreen.generative.generation import generate
@@ -66,7 +66,7 @@ def run_language_model_demo(
     began = time.perf_counter()
     tell = on_progress or (lambda step, done, of: None)
     check_folder(Path(output), force=force)
-    training, held_back = library_texts()
+    training, held_back = docstring_texts()
     tokenizer = CharacterTokenizer(CHARACTERS)
     chosen = options or DecoderOptions(scheme="int4-block32")
     with tempfile.TemporaryDirectory(prefix="tfgreen-demo-") as name:

@@ -12,7 +12,7 @@ _LEFT_OUT = ("site-packages", "test", "tests", "idlelib", "lib2to3", "encodings"
 _SHORTEST = 80
 
 
-def library_texts(limit: int = 2_000_000) -> tuple[str, str]:
+def docstring_texts(limit: int = 2_000_000) -> tuple[str, str]:
     """Docstrings for training and others, a tenth as many, that were held back.
 
     Args:
