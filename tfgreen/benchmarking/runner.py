@@ -231,18 +231,21 @@ def reset_peak() -> None:
 
 def peak_bytes() -> int | None:
     """Most memory that this process has held, in bytes; None where nobody tells."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * _KIBIBYTE
-    except OSError:
-        pass
+    for line in _lines_of("/proc/self/status"):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * _KIBIBYTE
     if os.name != "posix":
         return None
     import resource
 
     unit = 1 if sys.platform == "darwin" else _KIBIBYTE
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _lines_of(path: str) -> list[str]:
+    """Lines of a file of Linux's /proc; none where the system keeps no such file."""
+    place = Path(path)
+    return place.read_text().splitlines() if place.exists() else []
 
 
 def load_average() -> float | None:
@@ -326,12 +329,9 @@ def _import_runtime() -> None:
 
 def _processor_name() -> str:
     facts: dict[str, str] = {}
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            facts.setdefault(name.strip().lower(), value.strip())
-    except OSError:
-        pass
+    for line in _lines_of("/proc/cpuinfo"):
+        name, _, value = line.partition(":")
+        facts.setdefault(name.strip().lower(), value.strip())
     known = facts.get("model name") or facts.get("hardware") or platform.processor()
     return known or platform.machine()
 
