@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfgreen.demonstration.language_model import train_character_model
 from tfgreen.demonstration.docstring_texts import CHARACTERS, docstring_texts
+from tfgreen.demonstration.language_model import train_character_model
 from tfgreen.generative.decoder_bundle import DecoderBundle
 from tfgreen.generative.export import make_decoder_bundle
 from tfgreen.generative.requests import DecoderOptions

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tfgreen.demonstration import language_model
-from tfgreen.demonstration.language_model import run_language_model_demo
 from tfgreen.demonstration.docstring_texts import CHARACTERS, docstring_texts
+from tfgreen.demonstration.language_model import run_language_model_demo
 from tfgreen.errors import OutputExistsError
 from tfgreen.generative.generation import generate
 from tfgreen.generative.requests import DecoderOptions
