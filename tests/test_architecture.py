@@ -32,7 +32,7 @@ LEVELS = (
         "user_code",
         "writing",
     },
-    {"models", "data", "reference", "footprint", "manifest", "preprocess", "doctor"},
+    {"models", "data", "reference", "footprint", "manifest", "preprocess", "doctor", "drawing"},
     {"runtimes", "compression"},
     {"tflite", "encodings"},
     {"verification"},

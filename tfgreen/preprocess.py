@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from tfgreen.errors import InvalidDataError
 from tfgreen.flatbuffer import Tensor, TfliteModel
+from tfgreen.records import Document, Record
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -21,11 +18,7 @@ STORED_RANGES = {
 """Least and greatest stored value of each dtype that is quantized at the boundary."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class BoundaryTensor(_Record):
+class BoundaryTensor(Record):
     """One input or output of the file, in graph order.
 
     `real = scale * (stored - zero_point)`, and back `stored = round(real / scale) + zero_point`
@@ -52,8 +45,11 @@ class BoundaryTensor(_Record):
         return self.scale * (low - self.zero_point), self.scale * (high - self.zero_point)
 
 
-class Preprocess(_Record):
+class Preprocess(Document):
     """The inputs and outputs of a file, and the names of its classes in output order."""
+
+    title: ClassVar[str] = "preprocess record of tfgreen"
+    remedy: ClassVar[str] = "Export again."
 
     schema_version: Literal[1] = SCHEMA_VERSION
     inputs: tuple[BoundaryTensor, ...]
@@ -68,24 +64,6 @@ class Preprocess(_Record):
             outputs=_boundary(model, model.output_names, model.outputs),
             labels=labels,
         )
-
-    def to_json(self) -> str:
-        """JSON text, indented by two, ended by a newline."""
-        document: dict[str, Any] = self.model_dump(mode="json")
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """The record that `to_json` wrote; InvalidDataError for anything else."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "document"
-            raise InvalidDataError(
-                f"This is no preprocess record of tfgreen: at '{where}', {first['msg']}. "
-                "Export again."
-            ) from error
 
 
 def _boundary(

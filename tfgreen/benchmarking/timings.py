@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from tfgreen.records import Record
 
 NoiseVerdict = Literal["quiet", "uneven", "noisy"]
 SpeedVerdict = Literal["faster", "slower", "undecided"]
@@ -25,11 +25,7 @@ _TAIL = 0.025
 _FEWEST_RATIOS = 6  # fewer span no 95 % interval: 2 * 2**-5 is more than 5 %
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Spread(_Record):
+class Spread(Record):
     """Times of one run, in seconds; quartiles as `statistics.quantiles` has them."""
 
     median_seconds: float
@@ -39,7 +35,7 @@ class Spread(_Record):
     blocks: int
 
 
-class Noise(_Record):
+class Noise(Record):
     """How far the times of one row scatter, as shares of their median.
 
     spread_share: the interquartile range. drift_share: how far the median of a session (of the
@@ -52,7 +48,7 @@ class Noise(_Record):
     verdict: NoiseVerdict
 
 
-class Ratio(_Record):
+class Ratio(Record):
     """One file's time over another's, round by round.
 
     median: of the ratios of the rounds; below 1 the first file is faster. low, high: its 95 %

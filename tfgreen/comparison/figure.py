@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfgreen.comparison.record import Comparison
-from tfgreen.errors import MissingDependencyError, OutputError
+from tfgreen.drawing import new_figure, save_figure
 
 _INCHES = (10, 4.5)
 
@@ -17,16 +17,7 @@ def draw(comparison: Comparison, path: Path) -> Path:
         MissingDependencyError: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Drawing a comparison needs matplotlib, which is not installed. Install it: "
-            "pip install tfgreen[report]"
-        ) from error
-    figure = Figure(figsize=_INCHES, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure("a comparison", _INCHES)
     left, right = figure.subplots(1, 2)
     factor = 1 if comparison.score_kind == "mean-absolute-error" else 100
     for row in comparison.rows:
@@ -48,8 +39,4 @@ def draw(comparison: Comparison, path: Path) -> Path:
         right.invert_yaxis()
     right.set_xlabel("time of a run, us (XNNPACK, one thread; quartiles)")
     figure.suptitle(f"{comparison.model} in {len(comparison.rows)} widths")
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"The plot cannot be written to {path}: {error}.") from error
-    return path
+    return save_figure(figure, path)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
-
 from tfgreen.generative.schemes import Scheme
 from tfgreen.records import Document, Record
-from tfgreen.verification.certificate import GATES, Check, Gate, GateResult, verdict_of
+from tfgreen.verification.certificate import GateResult, Judged
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -48,7 +46,7 @@ class KernelSetAnswers(Record):
     message: str = ""
 
 
-class SequenceCertificate(Document):
+class SequenceCertificate(Judged, Document):
     """The verdict over one exported decoder.
 
     Attributes:
@@ -73,30 +71,3 @@ class SequenceCertificate(Document):
     gates: tuple[GateResult, GateResult, GateResult, GateResult]
     notes: tuple[str, ...] = ()
     created_with: dict[str, str]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SequenceCertificate:
-        if tuple(result.gate for result in self.gates) != GATES:
-            raise ValueError(f"the gates have to be {', '.join(GATES)}")
-        if self.verdict != verdict_of(self.gates):
-            raise ValueError(f"the verdict says {self.verdict}, the gates say otherwise")
-        return self
-
-    @property
-    def passed(self) -> bool:
-        """True when no gate failed."""
-        return self.verdict == "passed"
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        """Every check of every gate, in the order of the gates."""
-        return tuple(check for result in self.gates for check in result.checks)
-
-    @property
-    def failed_checks(self) -> tuple[Check, ...]:
-        """Only the failed ones."""
-        return tuple(check for check in self.checks if check.status == "failed")
-
-    def gate(self, name: Gate) -> GateResult:
-        """The result of one gate."""
-        return self.gates[GATES.index(name)]

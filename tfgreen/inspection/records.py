@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from tfgreen.preprocess import BoundaryTensor
+from tfgreen.records import Record
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Inspection(_Record):
+class Inspection(Record):
     """What every kind of inspection has.
 
     `parameters` counts weights, biases and statistics; `sparsity` is the share (0 to 1) of exact
@@ -34,7 +29,7 @@ class Inspection(_Record):
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-class LayerFacts(_Record):
+class LayerFacts(Record):
     """One layer of a model, or one variable where the file tells no layers.
 
     `class_name` and `dtype` are empty where the file does not tell them; `weights` are the shapes.
@@ -61,7 +56,7 @@ class ModelInspection(Inspection):
     layers: tuple[LayerFacts, ...] = ()
 
 
-class OpFacts(_Record):
+class OpFacts(Record):
     """One op of a .tflite file and the first tensor that it writes.
 
     `arithmetic` is `float` when an activation that it reads or writes is, `conversion` for

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
@@ -205,7 +205,49 @@ class SampleFacts(Record):
     origin: Literal["given", "random"]
 
 
-class Certificate(Record):
+class Judged(Record):
+    """What can be asked of every record that holds a verdict and its four gates."""
+
+    if TYPE_CHECKING:
+        verdict: Literal["passed", "failed"]
+        gates: tuple[GateResult, GateResult, GateResult, GateResult]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = tuple(result.gate for result in self.gates)
+        if names != GATES:
+            raise ValueError(f"the gates are {', '.join(names)}, expected {', '.join(GATES)}")
+        expected = verdict_of(self.gates)
+        if self.verdict != expected:
+            raise ValueError(f"the verdict says {self.verdict}, the gates say {expected}")
+        return self
+
+    @property
+    def passed(self) -> bool:
+        """True when no gate failed."""
+        return self.verdict == "passed"
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check of every gate, in the order of the gates."""
+        return tuple(check for result in self.gates for check in result.checks)
+
+    @property
+    def failed_checks(self) -> tuple[Check, ...]:
+        """Only the failed ones, in the order of the gates."""
+        return tuple(check for check in self.checks if check.status == "failed")
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """Only the warnings, in the order of the gates."""
+        return tuple(check for check in self.checks if check.status == "warning")
+
+    def gate(self, name: Gate) -> GateResult:
+        """The result of one gate."""
+        return self.gates[GATES.index(name)]
+
+
+class Certificate(Judged):
     """The verdict over one .tflite file, with everything that led to it.
 
     Attributes:
@@ -250,40 +292,6 @@ class Certificate(Record):
     target: dict[str, Any] = {}
     notes: tuple[str, ...]
     created_with: dict[str, str]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = tuple(result.gate for result in self.gates)
-        if names != GATES:
-            raise ValueError(f"the gates are {', '.join(names)}, expected {', '.join(GATES)}")
-        expected = verdict_of(self.gates)
-        if self.verdict != expected:
-            raise ValueError(f"the verdict says {self.verdict}, the gates say {expected}")
-        return self
-
-    @property
-    def passed(self) -> bool:
-        """True when no gate failed."""
-        return self.verdict == "passed"
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        """Every check of every gate, in the order of the gates."""
-        return tuple(check for result in self.gates for check in result.checks)
-
-    @property
-    def failed_checks(self) -> tuple[Check, ...]:
-        """Only the failed ones, in the order of the gates."""
-        return tuple(check for check in self.checks if check.status == "failed")
-
-    @property
-    def warnings(self) -> tuple[Check, ...]:
-        """Only the warnings, in the order of the gates."""
-        return tuple(check for check in self.checks if check.status == "warning")
-
-    def gate(self, name: Gate) -> GateResult:
-        """The result of one gate."""
-        return self.gates[GATES.index(name)]
 
     def to_json(self) -> str:
         """JSON text: sorted as declared, indented by two, ended by a newline."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfgreen.errors import MissingDependencyError, OutputError
+from tfgreen.drawing import new_figure, save_figure
 from tfgreen.verification.diagnosis.record import Diagnosis
 
 _INCHES_A_LAYER, _LEAST_INCHES, _MOST_INCHES = 0.22, 6.0, 30.0
@@ -18,18 +18,9 @@ def draw(diagnosis: Diagnosis, path: Path) -> Path:
         MissingDependencyError: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Drawing a diagnosis needs matplotlib, which is not installed. Install it: "
-            "pip install tfgreen[report]"
-        ) from error
     rows = diagnosis.layers
     width = min(max(_INCHES_A_LAYER * len(rows), _LEAST_INCHES), _MOST_INCHES)
-    figure = Figure(figsize=(width, 6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure("a diagnosis", (width, 6))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     places = list(range(len(rows)))
     for label, values in (
@@ -47,8 +38,4 @@ def draw(diagnosis: Diagnosis, path: Path) -> Path:
     upper.set_title(diagnosis.text(layers=0).splitlines()[0], fontsize="medium", wrap=True)
     lower.set_ylabel("share of the final error, %")
     lower.set_xticks(places, [f"{row.op_index} {row.op}" for row in rows], rotation=90, fontsize=7)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"The plot cannot be written to {path}: {error}.") from error
-    return path
+    return save_figure(figure, path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from tfgreen.records import Document, Record
 
 Cause = Literal[
     "float-model-wrong",
@@ -34,8 +36,11 @@ Cause = Literal[
 Evidence = dict[str, float | int | str]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+_INFINITE = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="constants")
+
+
+class _Record(Record):
+    model_config = _INFINITE
 
 
 class Fault(_Record):
@@ -78,7 +83,7 @@ class LayerRow(_Record):
     share_of_final_error: float
 
 
-class Diagnosis(_Record):
+class Diagnosis(Document):
     """Why a file differs from its float model.
 
     Attributes:
@@ -90,6 +95,10 @@ class Diagnosis(_Record):
         float_accuracy, file_accuracy: With labels: share of right classes.
         samples: How many samples were run. file: What was diagnosed, for people.
     """
+
+    model_config = _INFINITE
+    title: ClassVar[str] = "record of `tfgreen diagnose`"
+    remedy: ClassVar[str] = "Run it again with --json."
 
     schema_version: Literal[1] = 1
     file: str = ""
@@ -143,15 +152,6 @@ class Diagnosis(_Record):
         from tfgreen.verification.diagnosis.figure import draw
 
         return draw(self, Path(path))
-
-    def to_json(self) -> str:
-        """One JSON document, ending in a newline; `from_json` reads it back."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Diagnosis:
-        """Read what `to_json` wrote."""
-        return cls.model_validate_json(text)
 
     def to_facts(self) -> dict[str, Any]:
         """The record in plain types, for a manifest."""
