@@ -18,7 +18,9 @@ import pytest
 
 from tests.benchmarking.test_latency import QUICK
 from tests.tiny_models import int8_classifier
+from tfgreen.benchmarking import latency, runner
 from tfgreen.benchmarking.latency import benchmark
+from tfgreen.benchmarking.local import converse
 from tfgreen.benchmarking.ssh import Remote
 from tfgreen.errors import MissingDependencyError, RemoteHostError, UsageError
 
@@ -202,3 +204,28 @@ def test_no_ssh_here(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(MissingDependencyError, match="openssh-client"):
         benchmark(file, ssh="host", effort=QUICK)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"host": {}, "threads": [1], "probes": [], "sessions": []},
+        {"host": {"load_before": None, "cpus": 2}, "threads": 1, "probes": [[]], "sessions": []},
+        {"host": None, "threads": [1], "probes": [[None]], "sessions": [{}]},
+    ],
+)
+def test_answers_that_are_not_the_runners(
+    monkeypatch: pytest.MonkeyPatch, file: Path, answer: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(latency, "run_there", lambda remote, folder, tell: answer)
+    with pytest.raises(RemoteHostError, match=r"board gave an answer that is not the runner's"):
+        benchmark(file, ssh="board", effort=QUICK)
+
+
+def test_lines_that_only_look_like_the_runners() -> None:
+    lines = [runner.RESULT + "{", runner.RESULT + "[1]", runner.PROGRESS + "[1]", "the end"]
+    command = [sys.executable, "-c", f"print({chr(10).join(lines)!r})"]
+    ended = converse(command, b"", lambda *step: pytest.fail(f"told {step}"))
+    assert ended.answer is None
+    assert "the end" in ended.words.split(" | ")

@@ -17,7 +17,7 @@ from tfgreen.benchmarking.local import run_here
 from tfgreen.benchmarking.record import PER_OP, Benchmark, Host, Row, SpeedComparison
 from tfgreen.benchmarking.ssh import Remote, run_there
 from tfgreen.benchmarking.timings import Ratio, noise_of, ratio_of, spread_of
-from tfgreen.errors import UnknownNameError, UsageError
+from tfgreen.errors import RemoteHostError, UnknownNameError, UsageError
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -125,9 +125,17 @@ def benchmark_files(
         }
         (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
         tell = on_progress or (lambda step, done, of: None)
-        answer = run_here(folder, tell) if remote is None else run_there(remote, folder, tell)
-    host = remote.host if remote else THIS_MACHINE
-    return _record(files, candidates, answer, host, baseline)
+        if remote is None:
+            return _record(files, candidates, run_here(folder, tell), THIS_MACHINE, baseline)
+        answer = run_there(remote, folder, tell)
+    try:
+        return _record(files, candidates, answer, remote.host, baseline)
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        raise RemoteHostError(
+            f"{remote.host} gave an answer that is not the runner's ({type(error).__name__}: "
+            f"{error}). Check what its Python prints by itself: ssh {remote.host} "
+            f"{remote.python} --version"
+        ) from error
 
 
 def _written(folder: Path, index: int, file: TimedFile) -> dict[str, Any]:

@@ -93,10 +93,10 @@ def converse(
             line = lines.get()
             if line is None:
                 open_pipes -= 1
-            elif line.startswith(runner.RESULT):
-                answer = json.loads(line[len(runner.RESULT) :])
-            elif line.startswith(runner.PROGRESS):
-                on_progress(*json.loads(line[len(runner.PROGRESS) :]))
+            elif (told := _told(line, runner.RESULT, dict)) is not None:
+                answer = told
+            elif (step := _told(line, runner.PROGRESS, list)) is not None and len(step) == 3:
+                on_progress(*step)
             elif line.strip():
                 said = [*said, line.strip()][-_LINES_KEPT:]
         return Ended(answer, process.wait(), said)
@@ -109,6 +109,17 @@ def converse(
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def _told(line: str, mark: str, expected: type) -> Any:
+    """The JSON behind a mark; None for every other line."""
+    if not line.startswith(mark):
+        return None
+    try:
+        found = json.loads(line[len(mark) :])
+    except ValueError:
+        return None
+    return found if isinstance(found, expected) else None
 
 
 def _feed(stream: IO[bytes] | None, payload: bytes) -> None:
