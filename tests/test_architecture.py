@@ -38,7 +38,7 @@ LEVELS = (
     {"verification"},
     {"targets", "benchmarking"},
     {"generative"},
-    {"inspection", "given_samples"},
+    {"inspection", "given_samples", "recipe"},
     {"reporting"},
     {"bundle"},
     {"pipeline", "tfmot"},

@@ -35,6 +35,7 @@ from tfgreen.footprint.ledger import Ledger
 from tfgreen.golden import Golden
 from tfgreen.manifest import sha256
 from tfgreen.profile import load_profile
+from tfgreen.recipe.record import CompressionRecord, StageRecord
 from tfgreen.verification.certificate import Certificate
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +72,29 @@ def bundle() -> Bundle:
         calibration_source="calib.npz",
         labels=("yes", "no", "up", "naïve"),
     )
+
+
+def test_the_record_of_a_compression_is_kept_beside_the_rest(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    stage = StageRecord(
+        name="prune",
+        techniques=("pruning: sparsity 0.6",),
+        epochs=2,
+        batch_size=32,
+        optimizer="adam, learning rate 0.001",
+        history={"loss": (1.5, None)},
+        model_sha256="0" * 64,
+    )
+    record = CompressionRecord(
+        recipe_name="mine", recipe="", seed=0, model_sha256="1" * 64, stages=(stage,)
+    )
+    folder = replace(bundle, compression=record).save(tmp_path / "with")
+    assert listed(folder) == FILES | {"compression.json"}
+    assert Bundle.read(folder).compression == record
+    (folder / "compression.json").write_text(record.to_json().replace("1.5", "1.6"))
+    with pytest.raises(IntegrityError, match="compression.json"):
+        Bundle.read(folder)
 
 
 def test_a_ledger_is_kept_beside_the_rest(bundle: Bundle, tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 `save("kws.tflite")` writes the file and `kws.certificate.json` beside it. Any other path is a
 folder with `model.tflite`, `manifest.json`, `certificate.json`, `golden.npz`, `preprocess.json`,
-`snippets/`, and `ledger.json` if one was kept. A kill leaves the old folder, or none; of the two
-files it may leave the new certificate alone, whose `model_sha256` tells that it belongs to
-another file.
+`snippets/`, `ledger.json` if one was kept, and `compression.json` if a recipe was run. A kill
+leaves the old folder, or none; of the two files it may leave the new certificate alone, whose
+`model_sha256` tells that it belongs to another file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tfgreen.footprint.entry import LedgerDocument
 from tfgreen.golden import Golden
 from tfgreen.manifest import DataOrigin, GoldenFacts, Manifest
 from tfgreen.preprocess import Preprocess
+from tfgreen.recipe.record import CompressionRecord
 from tfgreen.reporting.snippets import render_snippets
 from tfgreen.stack import stack_versions
 from tfgreen.verification.certificate import Certificate
@@ -50,6 +51,7 @@ class Bundle:
         labels: class names in output order, when the data told them.
         versions: the stack that made the file, package → version.
         ledger: what making it took, stage by stage; None where nobody kept one.
+        compression: what a recipe did to the model before; None where none was run.
     """
 
     content: bytes
@@ -65,6 +67,7 @@ class Bundle:
     labels: tuple[str, ...] | None = None
     versions: Mapping[str, str] = field(default_factory=stack_versions)
     ledger: LedgerDocument | None = None
+    compression: CompressionRecord | None = None
 
     def __repr__(self) -> str:
         return (
@@ -131,6 +134,7 @@ class Bundle:
             labels=manifest.labels,
             versions=manifest.versions,
             ledger=_ledger_of(files),
+            compression=_compression_of(files),
         )
 
     def _folder_files(self) -> dict[str, bytes]:
@@ -144,6 +148,8 @@ class Bundle:
             files[f"{SNIPPETS}/{name}"] = text.encode()
         if self.ledger is not None:
             files[on_disk.LEDGER] = self.ledger.to_json().encode()
+        if self.compression is not None:
+            files[on_disk.COMPRESSION] = self.compression.to_json().encode()
         files = {**self.target_files, **files}
         return files | {on_disk.MANIFEST: self._manifest(files).to_json().encode()}
 
@@ -214,13 +220,18 @@ def _is_file(path: str | Path) -> bool:
 
 def _is_own(name: str) -> bool:
     """Whether a file is a bundle's own, and not its target's."""
-    always = name in on_disk.REQUIRED or name == on_disk.LEDGER
-    return always or name.startswith(f"{SNIPPETS}/")
+    is_record = name in (*on_disk.REQUIRED, on_disk.LEDGER, on_disk.COMPRESSION)
+    return is_record or name.startswith(f"{SNIPPETS}/")
 
 
 def _ledger_of(files: Mapping[str, bytes]) -> LedgerDocument | None:
     content = files.get(on_disk.LEDGER)
     return None if content is None else LedgerDocument.from_json(content, on_disk.LEDGER)
+
+
+def _compression_of(files: Mapping[str, bytes]) -> CompressionRecord | None:
+    content = files.get(on_disk.COMPRESSION)
+    return None if content is None else CompressionRecord.from_json(content)
 
 
 def _origin(sha256: str | None, source: str | None) -> DataOrigin | None:

@@ -16,6 +16,7 @@ from tfgreen.profile import ExportProfile
 SCHEMA_VERSION: Literal[1] = 1
 MANIFEST, MODEL, CERTIFICATE = "manifest.json", "model.tflite", "certificate.json"
 GOLDEN, PREPROCESS, LEDGER = "golden.npz", "preprocess.json", "ledger.json"
+COMPRESSION = "compression.json"
 REQUIRED = (MODEL, CERTIFICATE, GOLDEN, PREPROCESS)
 
 DECODER_FORMAT: Literal["tfgreen-decoder"] = "tfgreen-decoder"
