@@ -4,11 +4,14 @@
     tg.export(model, x_train[:200]).save("kws.tflite")
 
 Names are loaded when they are first used: `import tfgreen` loads neither TensorFlow nor NumPy.
+What is done inside is told to the logger "tfgreen" (child processes at INFO, single steps at
+DEBUG), which is silent until a program gives it a handler and a level.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -200,6 +203,8 @@ _MODULES = {
     "verify": "tfgreen.recheck",
     "with_lora": "tfgreen.compression.lora",
 }
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ VERBS = [
     "report",
     "profiles",
     "doctor",
+    "completion",
     "demo",
 ]
 
@@ -33,6 +34,8 @@ QUICK = [
     (["-h"], 0),
     (["--version"], 0),
     *(([verb, "--help"], 0) for verb in VERBS),
+    (["completion", "bash"], 0),
+    (["completion", "cmd"], 2),
     (["profiles"], 0),
     (["profiles", "mobile-int8"], 0),
     (["profiles", "mobile-int9"], 2),
@@ -89,6 +92,7 @@ def test_quick_answers_import_nothing_heavy(case: tuple[list[str], int]) -> None
 
 SLOWEST = [
     ["--help"],
+    ["--version"],
     ["export", "--help"],
     ["profiles"],
     ["export", "setup.cfg", "-o", "x", "--calibration", "setup.cfg", "--io", "int7"],

@@ -19,6 +19,7 @@ from tfgreen.doctor import Diagnosis, Package
 from tfgreen.errors import ConversionError, IntegrityError
 from tfgreen.golden import Golden
 from tfgreen.profile import list_profiles, load_profile
+from tfgreen.stack import stack_versions
 from tfgreen.verification.certificate import Certificate
 
 CONTENT = int8_classifier()
@@ -329,4 +330,8 @@ def test_doctor_of_this_machine() -> None:
 def test_version() -> None:
     import tfgreen
 
-    assert run("--version").stdout == f"tfgreen {tfgreen.__version__}\n"
+    first, *others = run("--version").stdout.splitlines()
+    assert first == f"tfgreen {tfgreen.__version__}"
+    told = dict(line.split() for line in others)
+    assert told == {k: v for k, v in stack_versions().items() if k != "tfgreen"}
+    assert {"python", "numpy", "click"} <= set(told)

@@ -11,6 +11,7 @@ import click
 
 from tfgreen.cli.benchmark import benchmark
 from tfgreen.cli.compare import compare
+from tfgreen.cli.completion import completion
 from tfgreen.cli.demo import demo
 from tfgreen.cli.diagnose import diagnose
 from tfgreen.cli.doctor import doctor
@@ -28,9 +29,12 @@ _TERMINATED = 128 + signal.SIGTERM
 
 def _print_version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        import tfgreen
+        from tfgreen.stack import stack_versions
 
-        click.echo(f"tfgreen {tfgreen.__version__}")
+        versions = stack_versions()
+        click.echo(f"tfgreen {versions.pop('tfgreen')}")
+        for name, version in versions.items():
+            click.echo(f"  {name} {version}")
         context.exit()
 
 
@@ -44,7 +48,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, wanted: b
     is_eager=True,
     expose_value=False,
     callback=_print_version,
-    help="Show the version and exit.",
+    help="Show the versions of tfgreen and of what it stands on, and exit.",
 )
 def tfgreen_command() -> None:
     """Turn a Keras model into a small TFLite file, and prove what the file computes.
@@ -69,6 +73,7 @@ for _verb in (
     report,
     profiles,
     doctor,
+    completion,
     demo,
 ):
     tfgreen_command.add_command(_verb)

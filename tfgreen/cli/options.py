@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from tfgreen.user_code import names_a_function
 
@@ -18,7 +19,16 @@ else:
     _TextType = click.ParamType  # click 8.1 has no type parameter
 
 
-class SourcePath(_TextType):
+class _PathText(_TextType):
+    """Text that a shell completes as a path."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+class SourcePath(_PathText):
     """A path that exists, or `module:function`; it stays the text that was typed."""
 
     name = "source"
@@ -37,7 +47,7 @@ class SourcePath(_TextType):
         self.fail(f"there is no '{text}'; expected {expected}.", param, ctx)
 
 
-class OutputPath(_TextType):
+class OutputPath(_PathText):
     """A path to write to; it stays the text that was typed, since a final slash means a folder."""
 
     name = "path"
@@ -60,7 +70,7 @@ def talk(function: Function) -> Function:
         "-v",
         "--verbose",
         count=True,
-        help="Tell every check and every layer; -vv: tracebacks too.",
+        help="Tell every check and every layer, and the log; -vv: tracebacks too.",
     )(function)
     return click.option("-q", "--quiet", is_flag=True, help="No progress, a short result.")(
         function
@@ -69,8 +79,23 @@ def talk(function: Function) -> Function:
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 force = click.option("--force", is_flag=True, help="Replace what an earlier run wrote.")
+
+
+def complete_profile(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The bundled profiles that begin so; paths of others where none does."""
+    from tfgreen.profile import list_profiles
+
+    names = [name for name in list_profiles() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
 profile = click.option(
-    "--profile", metavar="NAME|FILE.toml", help="The target; see `tfgreen profiles`."
+    "--profile",
+    metavar="NAME|FILE.toml",
+    shell_complete=complete_profile,
+    help="The target; see `tfgreen profiles`.",
 )
 evaluate = click.option(
     "--evaluate",

@@ -1,7 +1,10 @@
-"""How every verb ends: with an exit code, and one sentence when something went wrong."""
+"""How every verb runs: with the log on stderr if asked for, an exit code, one sentence of error."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -11,12 +14,16 @@ _SHOWS_TRACEBACK = 2
 
 
 class Verb(click.Command):
-    """A command whose errors are messages on stderr; `-vv` shows the traceback before."""
+    """A command whose errors are messages on stderr; `-vv` shows the traceback before.
+
+    `-v` shows what the logger "tfgreen" is told at INFO, `-vv` at DEBUG.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; exit with the error's own code if there is one."""
         try:
-            return super().invoke(ctx)
+            with _log_on_stderr(ctx.params.get("verbose", 0)):
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
@@ -24,6 +31,30 @@ class Verb(click.Command):
             ctx.exit(INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - the last place where it can become a sentence
             ctx.exit(_tell(error, ctx.params.get("verbose", 0)))
+
+
+class _ToStderr(logging.Handler):
+    """Writes to what stderr is at the moment: a moving progress line takes its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(self.format(record), err=True)
+
+
+@contextmanager
+def _log_on_stderr(verbose: int) -> Iterator[None]:
+    if not verbose:
+        yield
+        return
+    logger, handler = logging.getLogger("tfgreen"), _ToStderr()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    level = logger.level
+    logger.setLevel(logging.INFO if verbose < _SHOWS_TRACEBACK else logging.DEBUG)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _tell(error: Exception, verbose: int) -> int:

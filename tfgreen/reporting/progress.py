@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Callable, Iterator
 
 OnProgress = Callable[[str, int, int], None]
 
+_LOGGER = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
 def progress(*, quiet: bool) -> Iterator[OnProgress]:
-    """A function to be called with (step, done, of); `of` is 0 where nobody knows."""
+    """A function to be called with (step, done, of); `of` is 0 where nobody knows.
+
+    The logger is told each step, too, also when quiet.
+    """
     if quiet:
-        yield lambda step, done, of: None
+        yield _Logged(lambda step, done, of: None)
     elif sys.stderr.isatty():
         with _moving() as tell:
-            yield tell
+            yield _Logged(tell)
     else:
-        yield _Lines()
+        yield _Logged(_Lines())
 
 
 @contextlib.contextmanager
@@ -27,12 +33,26 @@ def live_progress() -> Iterator[OnProgress]:
     if "ipykernel" in sys.modules:
         line = _OneLine()
         try:
-            yield line
+            yield _Logged(line)
         finally:
             line.clear()
     else:
         with progress(quiet=not sys.stderr.isatty()) as tell:
             yield tell
+
+
+class _Logged:
+    """Tell the logger each step once, and hand everything on."""
+
+    def __init__(self, shown: OnProgress) -> None:
+        self._shown = shown
+        self._last = ""
+
+    def __call__(self, step: str, done: int, of: int) -> None:
+        if step != self._last:
+            _LOGGER.debug("%s", step)
+            self._last = step
+        self._shown(step, done, of)
 
 
 class _OneLine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from tfgreen.runtimes.availability import require
 from tfgreen.runtimes.process import ChildDiedError, ChildProcess, ChildTimeoutError
 from tfgreen.runtimes.protocol import Outcome, Task, output_key
 from tfgreen.runtimes.records import Layout
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def run_tasks(
@@ -57,6 +60,9 @@ def run_tasks(
             outcomes.append(session.run(task))
             if on_progress is not None:
                 on_progress(done, len(tasks))
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    states = ", ".join(f"{n} {state}" for state, n in Counter(o.status for o in outcomes).items())
+    _LOGGER.info("%s kernels: %s, %.1f s", kernel_set, states or "nothing to run", seconds)
     return outcomes
 
 

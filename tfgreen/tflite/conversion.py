@@ -9,7 +9,9 @@ call (an error, Ctrl-C, a time limit) ends the child.
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ from tfgreen.tflite.child import Child
 from tfgreen.tflite.treatment import Treated, Treatment
 
 OnProgress = Callable[[str, int, int], None]
+
+_LOGGER = logging.getLogger(__name__)
 
 _WORKER = worker.__name__
 _TIME_LIMIT_SECONDS = 3600.0
@@ -198,7 +202,10 @@ def run_worker(
     or ConversionError when its process died or ran out of time.
     """
     child = Child(module, folder, worker.PROGRESS)
+    began = time.perf_counter()
     code = child.run(timeout_seconds, on_progress)
+    seconds = time.perf_counter() - began
+    _LOGGER.info("%s of %s: %.1f s", request["job"], request["model_name"], seconds)
     facts = folder / worker.FACTS
     if code == 0 and facts.exists():
         result: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
