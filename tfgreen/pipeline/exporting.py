@@ -1,4 +1,4 @@
-"""The whole flow: a model and samples go in, a bundle with its certificate comes out.
+"""`export`: a model and samples go in, a bundle with its certificate comes out.
 
 `export` is what people type: it prints the verdict and raises when a gate fails. `make_bundle`
 is the same without the two, for callers that decide for themselves (the command line).

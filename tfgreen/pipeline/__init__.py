@@ -1,0 +1,23 @@
+"""The whole flow: `export` makes a verified file of a model, `compress` trains it small before."""
+
+from __future__ import annotations
+
+from tfgreen.pipeline.exporting import (
+    SAMPLES,
+    ExportOptions,
+    OnProgress,
+    export,
+    float_file,
+    make_bundle,
+    name_of,
+)
+
+__all__ = [
+    "SAMPLES",
+    "ExportOptions",
+    "OnProgress",
+    "export",
+    "float_file",
+    "make_bundle",
+    "name_of",
+]
