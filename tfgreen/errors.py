@@ -12,6 +12,7 @@ with which the command line ends when the error reaches it::
     ├── UnsupportedModelError (TypeError)     1   sound, but there is no way to do it
     ├── InvalidDataError (ValueError)         1   calibration or evaluation data
     ├── InvalidProfileError (ValueError)      1   an export profile that cannot be read
+    ├── InvalidRecipeError (ValueError)       1   a recipe that cannot be read
     ├── ConversionError (RuntimeError)        1   the converter failed or died
     ├── KernelSetError (RuntimeError)         1   a runtime failed or died
     ├── RemoteHostError (ConnectionError)     1   another machine cannot be used over ssh
@@ -81,6 +82,10 @@ class InvalidDataError(TfgreenError, ValueError):
 
 class InvalidProfileError(TfgreenError, ValueError):
     """An export profile with an unknown key, a wrong value or a forbidden combination."""
+
+
+class InvalidRecipeError(TfgreenError, ValueError):
+    """A recipe with a wrong value, or a file that holds none."""
 
 
 class ConversionError(TfgreenError, RuntimeError):

@@ -20,6 +20,7 @@ from tfgreen.cli.export_decoder import export_decoder
 from tfgreen.cli.generate import generate
 from tfgreen.cli.inspect import inspect
 from tfgreen.cli.profiles import profiles
+from tfgreen.cli.recipes import recipes
 from tfgreen.cli.repair import repair
 from tfgreen.cli.report import report
 from tfgreen.cli.verify import verify
@@ -72,6 +73,7 @@ for _verb in (
     generate,
     report,
     profiles,
+    recipes,
     doctor,
     completion,
     demo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tfgreen.recipe.record import CompressionRecord
+from tfgreen.recipe.reading import list_recipes, load_recipe, recipe_path, recipe_source
+from tfgreen.recipe.recipe import Recipe, Stage
 
-__all__ = ["CompressionRecord"]
+__all__ = ["Recipe", "Stage", "list_recipes", "load_recipe", "recipe_path", "recipe_source"]
