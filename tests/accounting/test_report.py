@@ -141,8 +141,8 @@ def test_modelled_with_a_range_wherever_it_is_shown(int8: Path, plain: Path) -> 
             assert "modelled" in claim and " to " in claim, claim
     text = found.text()
     table = text[text.index("1,000 inferences") : text.index("Claims")]
-    rows = [line for line in table.splitlines() if line.startswith(" int8") and " s " in line]
-    assert rows and all("modelled" in row or "Wh" in row for row in rows)
+    rows = [line for line in table.splitlines() if "J" in line or "Wh" in line]
+    assert len(rows) > 6 and all("modelled" in row and " to " in row for row in rows)
     for part in (found.files[0].inferences, found.files[0].stages.values()):
         assert part
     assert all(not cost.per_thousand.joules.is_exact for cost in found.files[0].inferences)
@@ -168,6 +168,9 @@ def test_vela_s_cycles_times_a_stated_power(tmp_path: Path) -> None:
     (cost,) = report(path, device=Device(power="0.1W")).file("npu").inferences
     assert cost.per_thousand.joules.typical == pytest.approx(0.1 * 2e-4 * 1000)
     assert "Vela-estimated latency" in cost.how
+    found = report(path)
+    assert found.file("npu").npu_cycles == 100_000
+    assert "NPU cycles (Vela)" in found.text() and "100,000" in found.text()
 
 
 def test_two_devices_are_compared_by_joules(tmp_path: Path) -> None:
@@ -203,6 +206,94 @@ def test_a_measured_timing_brings_its_own_watts(
     found = report(int8, kernel_sets=["xnnpack"])
     assert found.watts.name == "RAPL during the timing"
     assert "RAPL during the timing" in found.file("int8").inferences[0].how
+
+
+@pytest.mark.usefixtures("clock")
+def test_stated_watts_are_not_overruled_and_a_gpu_s_energy_is_not_the_processor_s(
+    int8: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfgreen.footprint.reading import Part, Reading
+
+    def part(hardware: Any, source: Any, joules: float) -> Part:
+        amount = Amount.exactly(joules)
+        return Part(hardware=hardware, source=source, method="measured", joules=amount, how="test")
+
+    class Metered:
+        reading = Reading(
+            parts=(part("processor", "RAPL", 20.0), part("gpu", "NVML", 1000.0)),
+            cpu_seconds=4.0,
+            wall_seconds=4.0,
+        )
+
+        def __init__(self, **given: Any) -> None: ...
+        def __enter__(self) -> Metered:
+            return self
+
+        def __exit__(self, *given: object) -> None: ...
+
+    monkeypatch.setattr(module, "Meter", Metered)
+    assert report(int8, kernel_sets=["xnnpack"]).watts.amount == Amount.exactly(5.0)
+    assert report(int8, kernel_sets=["xnnpack"], watts=(1, 4, 9)).watts.high == 9.0
+
+
+def test_a_sum_is_measured_only_if_all_of_it_was(tmp_path: Path) -> None:
+    """A power log beside a modelled training: the whole life is modelled, and so it is told."""
+    log = tmp_path / "log.csv"
+    log.write_text("time,power\n0,0.035\n1,0.035\n")
+    device = Device(log=log, runs=5)
+    path = bundle_of("microcontroller-int8", ledger_of(train=10.0, qat=1.0)).save(tmp_path / "mcu")
+    found = report(path, device=device, inferences=1e6)
+    assert found.file("mcu").inferences[0].method == "measured"
+    assert found.lifetimes[0].method == "modelled"
+    assert "at a PUE of 1, modelled" in found.claims[-1]
+    alone = bundle_of("microcontroller-int8").save(tmp_path / "alone")
+    assert report(alone, device=device, inferences=1e6).lifetimes[0].method == "measured"
+
+
+def test_a_ratio_of_a_measured_and_a_modelled_device_is_modelled(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("time,power\n0,0.035\n1,0.035\n")
+    paths = [
+        bundle_of("microcontroller-int8", ledger_of(qat=1.0)).save(tmp_path / name)
+        for name in ("one", "two")
+    ]
+    devices = {"one": Device("40mW", "250ms"), "two": Device(log=log, runs=5)}
+    (cost,) = report(paths, device=devices).file("two").inferences
+    assert cost.method == "measured" and cost.ratio is not None and cost.break_even is not None
+    assert (cost.ratio.method, cost.break_even.method) == ("modelled", "modelled")
+
+
+def test_each_price_is_told_for_what_it_pays(tmp_path: Path) -> None:
+    """A device has no processor hours: its energy is paid by the kWh."""
+    path = bundle_of("microcontroller-int8", ledger_of(qat=3600.0)).save(tmp_path / "mcu")
+    device = Device(power="30mW,36mW,50mW", latency="100ms")
+    found = report(path, device=device, price_kwh=0.3, price_cpu_hour=0.05, inferences=1e6)
+    (cost,) = found.file("mcu").inferences
+    assert cost.money_per_million is not None
+    assert cost.money_per_million.typical == pytest.approx(0.036 * 0.1 * 1e6 / 3.6e6 * 0.3)
+    inference, compression, lifetime = found.claims
+    assert "stated price of a kWh" in inference and "36 mW (30 to 50)" in inference
+    assert "0.05 at the stated price of a processor hour" in compression
+    assert "a kWh for inference, a processor hour for what was spent once" in lifetime
+
+
+@pytest.mark.usefixtures("clock")
+def test_compression_is_told_with_its_carbon_and_money(int8: Path) -> None:
+    found = report(int8, grid=360.0, price_kwh=0.3)
+    (claim,) = [one for one in found.claims if one.startswith("Compressing")]
+    assert "40 mg (10 to 90) CO2e at 360 g CO2e/kWh" in claim and "at the stated price" in claim
+    assert "Training it had taken 2.4 kJ (0.6 to 5.4), modelled (240 mg (60 to 540)" in claim
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_stage_inside_one_of_the_other_purpose_is_spent_once(tmp_path: Path) -> None:
+    ledger, joules = Ledger(), Amount(low=1, typical=4, high=9)
+    ledger.add([entry_of(1, "train", joules * 100, cpu_seconds=100.0)])
+    inner = entry_of(2, "search", joules * 40, cpu_seconds=40.0, within=ledger.entries[0].id)
+    ledger.add([inner])
+    path = bundle_of("mobile-int8", ledger).save(tmp_path / "kws")
+    (lifetime,) = report(path, inferences=1, kernel_sets=["xnnpack"]).lifetimes
+    assert lifetime.once is not None and lifetime.once.joules.typical == pytest.approx(400.0)
 
 
 @pytest.mark.usefixtures("clock")

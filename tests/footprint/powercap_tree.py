@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 RANGE_UJ = 1_000_000_000  # 1 kJ
 
 
@@ -31,6 +33,18 @@ class PowercapTree:
         whole = place.with_name("new")  # nobody reads half a number
         whole.write_text(f"{now % self._range_uj}\n")
         whole.replace(place)
+
+
+def refuse_energy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counters for root only, whoever runs the tests."""
+    read = Path.read_text
+
+    def refuse(path: Path, *args: str, **kwargs: str) -> str:
+        if path.name == "energy_uj":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
 
 
 def write_machine_time(proc: Path, busy_seconds: float) -> None:

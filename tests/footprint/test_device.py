@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfgreen.errors import InvalidDataError, MissingPathError, UsageError
+from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.device import from_log, from_power, read_log
 
 PPK2 = "Timestamp(ms),Current(uA),D0-D7\n0,10000,00000000\n1,10000,00000001\n2,20000,00000001\n"
@@ -58,9 +59,12 @@ def test_a_cost_is_an_inference_s_share(tmp_path: Path) -> None:
 
 
 def test_a_power_times_a_time_is_modelled() -> None:
-    cost = from_power(0.035, 0.181)
+    cost = from_power(Amount.exactly(0.035), 0.181)
     assert cost.joules.typical == pytest.approx(6.335e-3)
     assert cost.method == "modelled" and "no bounds were given" in cost.how
+    bounded = from_power(Amount(low=0.03, typical=0.035, high=0.05), 0.181)
+    assert bounded.joules.high == pytest.approx(0.05 * 0.181)
+    assert "35 mW (30 to 50)" in bounded.how and "bounds are those of the power" in bounded.how
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,41 @@ def test_a_current_alone_needs_the_supply(tmp_path: Path) -> None:
         read_log(log(tmp_path, PPK2))
 
 
+@pytest.mark.parametrize("text", [JOULESCOPE, OTII])
+def test_a_stated_supply_beside_the_log_s_own_is_refused(tmp_path: Path, text: str) -> None:
+    """It would be ignored, and the figure would say that it was used."""
+    with pytest.raises(UsageError, match="itself, and a supply of 3.3 V.*--device-voltage out"):
+        read_log(log(tmp_path, text), volts=3.3)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_decimals_with_a_comma(tmp_path: Path, delimiter: str) -> None:
+    """More commas than what divides: the header decides."""
+    rows = ["Timestamp (s)|Main current (mA)|Main voltage (V)", "0,0|10,5|3,3", "2,0|10,5|3,3"]
+    found = read_log(log(tmp_path, "\n".join(rows).replace("|", delimiter)))
+    assert found.joules == pytest.approx(2 * 0.0105 * 3.3)
+    both = "\n".join([rows[0], "0,0|1.010,5|3,3", rows[2]]).replace("|", delimiter)
+    with pytest.raises(InvalidDataError, match="line 2.*lacks a number"):
+        read_log(log(tmp_path, both))
+
+
+def test_columns_that_are_not_needed_may_hold_anything(tmp_path: Path) -> None:
+    text = "time,current,voltage,power\n0,nan,,0.5\n2,,x,0.5\n"
+    assert read_log(log(tmp_path, text)).joules == pytest.approx(1.0)
+
+
+def test_a_line_without_a_number_is_named(tmp_path: Path) -> None:
+    text = "exported\ntime,power\n0,1\n1,NaN\n2,1\n"
+    with pytest.raises(InvalidDataError, match="line 4, '1,NaN'.*Cut such lines out"):
+        read_log(log(tmp_path, text))
+
+
+def test_the_average_power_is_told(tmp_path: Path) -> None:
+    """A unit that was read wrongly shows in it."""
+    cost = from_log(log(tmp_path, "time (ms),power (mW)\n0,35\n1000,35\n"), 10)
+    assert "35 mW on average" in cost.how
+
+
 def test_paths_and_numbers(tmp_path: Path) -> None:
     with pytest.raises(MissingPathError, match="no power log"):
         read_log(tmp_path / "none.csv")
@@ -99,6 +138,6 @@ def test_paths_and_numbers(tmp_path: Path) -> None:
         read_log(tmp_path)
     with pytest.raises(UsageError, match="expected 1 or more"):
         from_log(log(tmp_path, JOULESCOPE), 0)
-    for watts, seconds in ((0.0, 1.0), (1.0, -1.0), (math.nan, 1.0), (1.0, math.inf)):
+    for watts, seconds in ((0.0, 1.0), (1.0, -1.0), (1.0, math.nan), (1.0, math.inf)):
         with pytest.raises(UsageError, match="expected both above 0"):
-            from_power(watts, seconds)
+            from_power(Amount.exactly(watts), seconds)

@@ -87,6 +87,17 @@ def test_parts_add_up_to_the_total(ledger: Ledger) -> None:
 
 
 @settings(deadline=None, max_examples=50)
+@given(ledgers())
+def test_purposes_add_up_to_the_total(ledger: Ledger) -> None:
+    """Also where a stage of one purpose lies inside one of the other."""
+    total = ledger.total()
+    purposes = [ledger.total(purpose="training"), ledger.total(purpose="compression")]
+    assert total.cpu_seconds == pytest.approx(sum(one.cpu_seconds for one in purposes), rel=1e-9)
+    assert total.joules.high == pytest.approx(sum(one.joules.high for one in purposes), rel=1e-9)
+    assert total.entries == sum(one.entries for one in purposes)
+
+
+@settings(deadline=None, max_examples=50)
 @given(ledgers(), ledgers())
 def test_adding_twice_changes_nothing(one: Ledger, other: Ledger) -> None:
     one.add(other)
@@ -124,6 +135,36 @@ def test_a_stage_inside_a_stage_counts_once() -> None:
     assert ledger.total(stage="qat").cpu_seconds == qat.reading.cpu_seconds
     assert list(ledger.stages()) == ["search"]
     assert "TFGREEN_OPEN_STAGE" not in os.environ
+
+
+def test_stages_of_threads_that_end_in_any_order_leave_nothing_open() -> None:
+    """The first to open ends first: the second is not named as the one around all later ones."""
+    ledger = Ledger()
+    first, second = ledger.stage("train"), ledger.stage("search")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with ledger.stage("qat"):
+        pass
+    second.__exit__(None, None, None)
+    assert "TFGREEN_OPEN_STAGE" not in os.environ
+    with ledger.stage("prune"):
+        pass
+    found = {entry.stage: entry for entry in ledger.entries}
+    assert found["train"].within is None and found["search"].within == found["train"].id
+    assert found["qat"].within == found["search"].id and found["prune"].within is None
+
+
+def test_a_stage_goes_on_when_its_file_is_damaged_meanwhile(tmp_path: Path) -> None:
+    """Looks of the watching thread pass it by; the end tells."""
+    path = tmp_path / "kws.json"
+    ledger = Ledger(path)
+    stretch = ledger.begin("train", meter=Meter("model"), looks=True)
+    path.write_text("{")
+    stretch._look_quietly()
+    with pytest.raises(InvalidDataError, match="is no ledger"):
+        stretch.end()
+    assert ledger.entries[0].finished and not stretch.meter.is_running
 
 
 def test_a_ledger_of_a_child_process_knows_the_stage_around_it(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.footprint.powercap_tree import PowercapTree, write_machine_time
+from tests.footprint.powercap_tree import PowercapTree, refuse_energy, write_machine_time
 from tfgreen.errors import MissingDependencyError, UnknownNameError, UsageError
 from tfgreen.footprint import codecarbon
 from tfgreen.footprint import meter as meter_module
+from tfgreen.footprint.counters import PassedOver
 from tfgreen.footprint.cpu_time import MachineTime, own_cpu_seconds
 from tfgreen.footprint.meter import Meter, share_of
 from tfgreen.footprint.sources import find_sources
@@ -100,6 +101,35 @@ def test_without_a_source_it_is_modelled_with_a_range() -> None:
     for text in (str(reading), reading.sentence(), reading.parts[0].how):
         assert "modelled" in text and " to " in text
     assert any("memory" in what for what in reading.leaves_out)
+
+
+def test_a_modelled_reading_tells_why_nothing_was_measured(
+    tree: PowercapTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_energy(monkeypatch)
+    with Meter(powercap=tree.root) as meter:
+        pass
+    assert meter.reading.method == "modelled"
+    assert "Not used: RAPL: " in str(meter.reading) and "chmod a+r" in str(meter.reading)
+    assert "GPUs and other accelerators" in meter.reading.leaves_out
+
+
+def test_a_counter_that_stops_answering_does_not_cost_the_stretch(tree: PowercapTree) -> None:
+    with Meter(powercap=tree.root, scope="machine") as meter:
+        tree.spend(10.0)
+        burn(0.05)
+        (tree.root / "intel-rapl:0" / "energy_uj").unlink()
+    reading = meter.reading
+    assert (reading.method, reading.source) == ("modelled", "model")
+    assert reading.joules.typical == pytest.approx(4.0 * reading.cpu_seconds)
+    assert any("RAPL: it stopped answering" in why for why in reading.passed_over)
+    assert not meter.is_running
+
+
+def test_a_reason_is_one_plain_line() -> None:
+    reason = f"it says\n\x1b[31m  {'no ' * 500}"
+    assert str(PassedOver("codecarbon", reason)).isprintable()
+    assert len(str(PassedOver("codecarbon", reason))) <= 300
 
 
 def test_own_watts() -> None:
@@ -236,6 +266,14 @@ def test_a_measured_gpu_and_a_modelled_processor_are_modelled_together(nvml: Fak
     assert meter.reading.method == "modelled"
 
 
+def test_gpus_that_stop_answering(nvml: FakeNvml) -> None:
+    with Meter("nvml") as meter:
+        nvml.millijoules.clear()
+        nvml.nvmlDeviceGetTotalEnergyConsumption = nvml.nvmlDeviceGetHandleByIndex  # type: ignore[method-assign]
+    assert (meter.reading.method, meter.reading.source) == ("modelled", "model")
+    assert any("NVML" in why for why in meter.reading.passed_over)
+
+
 def test_hidden_gpus_are_left_alone(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     with Meter("nvml") as meter:
@@ -336,5 +374,5 @@ def test_reasons_are_told_for_what_was_passed_over() -> None:
     found = find_sources(powercap=NOWHERE)
     assert [one.source for one in found.passed_over] == ["RAPL", "NVML", "codecarbon"]
     assert all(one.reason for one in found.passed_over)
-    assert not found.measures_processor
+    assert not found.counters
     assert meter_module.Meter("model").is_running is False

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.footprint.powercap_tree import PowercapTree
+from tests.footprint.powercap_tree import PowercapTree, refuse_energy
+from tfgreen.footprint import powercap
 from tfgreen.footprint.counters import PassedOver
 from tfgreen.footprint.powercap import RaplCounter
 
@@ -69,17 +70,48 @@ def test_a_counter_that_is_no_number(tree: PowercapTree, content: str) -> None:
 
 
 def test_a_counter_for_root_only(tree: PowercapTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Path.read_text
-
-    def refuse(path: Path, *args: str, **kwargs: str) -> str:
-        if path.name == "energy_uj":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read(path, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "read_text", refuse)
+    refuse_energy(monkeypatch)
     found = RaplCounter.find(tree.root)
     assert isinstance(found, PassedOver)
     assert "root only" in found.reason and "chmod" in found.reason
+
+
+def test_memory_that_does_not_answer_is_left_out(tree: PowercapTree) -> None:
+    """The package is measured still, and the memory is told to be missing."""
+    (tree.root / "intel-rapl:0:1" / "energy_uj").unlink()
+    counter = counter_of(tree)
+    tree.spend(10.0)
+    assert counter.joules() == pytest.approx(10.0, rel=1e-6)
+    assert counter.leaves_out[0] == "memory" and "dram" not in counter.how
+
+
+def test_memory_of_one_package_of_two(tree: PowercapTree) -> None:
+    tree.add("intel-rapl:2", "package-1")
+    assert counter_of(tree).leaves_out[0] == "memory of some packages"
+
+
+def test_memory_alone_is_no_processor(tmp_path: Path) -> None:
+    PowercapTree(tmp_path).add("intel-rapl:3:0", "dram")
+    for name in ("intel-rapl:0", "intel-rapl-mmio:0"):
+        (tmp_path / name / "name").write_text("core")
+    assert isinstance(RaplCounter.find(tmp_path), PassedOver)
+
+
+def test_a_counter_that_began_anew_while_the_machine_slept(
+    tree: PowercapTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a sleep it stands lower: no turn of the counter, whose range is 1 kJ."""
+    slept = 0.0
+    monkeypatch.setattr(powercap, "_slept_seconds", lambda: slept)
+    (tree.root / "intel-rapl:0" / "energy_uj").write_text("600000000")
+    counter = counter_of(tree)
+    tree.spend(20.0)
+    assert counter.joules() == pytest.approx(20.0)
+    slept = 3600.0
+    (tree.root / "intel-rapl:0" / "energy_uj").write_text("5000000")
+    assert counter.joules() == pytest.approx(25.0)
+    tree.spend(998.0)
+    assert counter.joules() == pytest.approx(1023.0)
 
 
 def test_a_range_of_nothing(tree: PowercapTree) -> None:

@@ -79,6 +79,12 @@ def test_sci_by_hand() -> None:
         ({"grid": math.inf}, "not negative"),
         ({"price_kwh": -0.3}, "price -0.3 for a kWh"),
         ({"price_kwh": math.nan}, "price nan"),
+        ({"price_kwh": 1e308}, "price 1e\\+308 for a kWh"),
+        ({"grid": 1e308}, "1e\\+308 g/kWh"),
+        ({"pue": 1e308}, "PUE 1e\\+308"),
+        ({"pue": math.inf}, "PUE inf"),
+        ({"embodied": "1e300kg", "lifespan": "4y", "grid": 1.0}, "up to 1e\\+30"),
+        ({"embodied": "1kg", "lifespan": "1e-300y", "grid": 1.0}, "more than 0"),
         ({"price_cpu_hour": -1.0}, "price -1 for a processor hour"),
         ({"pue": 0.9}, "PUE 0.9; expected 1.0 or more"),
         ({"pue": math.nan}, "PUE nan"),
@@ -119,11 +125,6 @@ def test_every_code_is_closest_to_itself_and_every_name_to_its_code() -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "value"),
     [
-        (parse_watts, "35mW", 0.035),
-        (parse_watts, " 1.5 W ", 1.5),
-        (parse_watts, "120µW", 120e-6),
-        (parse_watts, "120μW", 120e-6),
-        (parse_watts, ".5W", 0.5),
         (parse_seconds, "181ms", 0.181),
         (parse_seconds, "2min", 120.0),
         (parse_count, "1e9", 1e9),
@@ -137,9 +138,20 @@ def test_units(parse: Any, text: str, value: float) -> None:
     assert parse(text) == pytest.approx(value, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("text", "watts"),
+    [("35mW", 0.035), (" 1.5 W ", 1.5), ("120µW", 120e-6), ("120μW", 120e-6), (".5W", 0.5)],
+)
+def test_powers(text: str, watts: float) -> None:
+    found = parse_watts(text)
+    assert found.is_exact and found.typical == pytest.approx(watts, rel=1e-12)
+    assert parse_watts(f"{text},{text},1kW").high == 1000.0
+
+
 @pytest.mark.parametrize("text", ["35", "mW", "35MW", "35 mw", "-35mW", "0W", "1e400W", "35mW;", "",
                                   "nanW", "infW", "35m\x00W", "1" * 5000 + "x", float("nan"),
-                                  float("inf"), -1.0, 0])  # fmt: skip
+                                  float("inf"), -1.0, 0, "1W,2W", "3W,2W,4W", "1,2,3W",
+                                  "1W,,2W"])  # fmt: skip
 def test_powers_that_are_none(text: Any) -> None:
     with pytest.raises(UsageError):
         parse_watts(text)

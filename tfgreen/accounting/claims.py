@@ -11,7 +11,9 @@ from tfgreen.accounting.record import (
     InferenceCost,
     Lifetime,
     Price,
+    Spent,
 )
+from tfgreen.footprint.break_even import BreakEven
 from tfgreen.footprint.rates import Rates
 from tfgreen.footprint.wording import (
     amount_text,
@@ -33,13 +35,13 @@ def claims_of(report: FootprintReport) -> Iterator[str]:
         yield _inference(account, cost, report.rates)
     for account in report.files:
         if account.compression is not None:
-            yield _compression(account)
+            yield _compression(account, report.rates)
     for account, cost in costs:
         if cost.break_even is not None and cost.ratio is not None:
             yield (
                 f"The compression of {account.name} has paid for itself against "
                 f"{cost.ratio.baseline} on {_where(cost)} {cost.break_even.sentence()}, by "
-                f"{cost.break_even.basis}."
+                f"{_by(cost.break_even)}."
             )
     for account, cost in costs:
         if cost.sci is not None:
@@ -48,20 +50,25 @@ def claims_of(report: FootprintReport) -> Iterator[str]:
         yield _lifetime(lifetime, report)
 
 
-def stands_for(price: Price, rates: Rates) -> str:
+def _stands_for(price: Price, rates: Rates, priced: str) -> str:
     """Carbon and money of a price in words, each with its factor; empty where none is known."""
     words = []
     if price.grams is not None and rates.grid is not None:
         words.append(f"{amount_text(price.grams, 'g')} CO2e at {rates.grid}")
     if price.money is not None:
-        words.append(
-            f"{plain_amount_text(price.money)} at the stated price of a {_unit_of_price(rates)}"
-        )
+        words.append(f"{plain_amount_text(price.money)} at the stated price of {priced}")
     return "; ".join(words)
 
 
-def _unit_of_price(rates: Rates) -> str:
-    return "processor hour" if rates.price_per_cpu_hour is not None else "kWh"
+def _unit_of_price(rates: Rates, *, has_cpu_seconds: bool = True) -> str:
+    by_time = rates.price_per_cpu_hour is not None and has_cpu_seconds
+    return "a processor hour" if by_time else "a kWh"
+
+
+def _by(paid: BreakEven) -> str:
+    if paid.basis == "joules":
+        return f"joules, {paid.method}"
+    return "processor seconds, so by energy too, modelled: at equal watts"
 
 
 def _where(cost: InferenceCost) -> str:
@@ -76,7 +83,7 @@ def _ratio(account: FileAccount, cost: InferenceCost) -> str:
     if ratio.basis == "joules":
         return (
             f"An inference of {account.name} on {_where(cost)} takes {bounds} the energy of "
-            f"{ratio.baseline}, {cost.method}."
+            f"{ratio.baseline}, {ratio.method}."
         )
     return (
         f"An inference of {account.name} on {_where(cost)} takes {bounds} the processor time of "
@@ -88,17 +95,16 @@ def _ratio(account: FileAccount, cost: InferenceCost) -> str:
 def _inference(account: FileAccount, cost: InferenceCost, rates: Rates) -> str:
     money = ""
     if cost.money_per_million is not None:
-        money = (
-            f" A million cost {plain_amount_text(cost.money_per_million)} at the stated price of "
-            f"a {_unit_of_price(rates)}."
-        )
+        priced = _unit_of_price(rates, has_cpu_seconds=cost.cpu_seconds is not None)
+        amount = plain_amount_text(cost.money_per_million)
+        money = f" A million cost {amount} at the stated price of {priced}."
     return (
         f"1,000 inferences of {account.name} on {_where(cost)} take "
         f"{amount_text(cost.per_thousand.joules, 'J')}, {cost.how}.{money}"
     )
 
 
-def _compression(account: FileAccount) -> str:
+def _compression(account: FileAccount, rates: Rates) -> str:
     spent = account.compression
     if spent is None:
         return ""
@@ -106,15 +112,20 @@ def _compression(account: FileAccount) -> str:
     return (
         f"Compressing and exporting {account.name} took {amount_text(total.joules, 'J')}, "
         f"{total.method} ({', '.join(total.sources)}), in {seconds_text(total.cpu_seconds)} of "
-        f"processor time.{_also(account)}"
+        f"processor time{_in_brackets(spent, rates)}.{_also(account, rates)}"
     )
 
 
-def _also(account: FileAccount) -> str:
+def _also(account: FileAccount, rates: Rates) -> str:
     if account.training is None:
         return ""
-    total = account.training.total
-    return f" Training it had taken {amount_text(total.joules, 'J')}, {total.method}."
+    total, more = account.training.total, _in_brackets(account.training, rates)
+    return f" Training it had taken {amount_text(total.joules, 'J')}, {total.method}{more}."
+
+
+def _in_brackets(spent: Spent, rates: Rates) -> str:
+    words = _stands_for(spent.price, rates, _unit_of_price(rates))
+    return f" ({words})" if words else ""
 
 
 def _sci(account: FileAccount, cost: InferenceCost, rates: Rates) -> str:
@@ -130,16 +141,15 @@ def _sci(account: FileAccount, cost: InferenceCost, rates: Rates) -> str:
 
 
 def _lifetime(lifetime: Lifetime, report: FootprintReport) -> str:
-    method = next(
-        cost.method
-        for cost in report.file(lifetime.file).inferences
-        if cost.where == lifetime.where
-    )
-    where = "its device" if lifetime.where == DEVICE else lifetime.where
-    what = stands_for(lifetime.total, report.rates)
+    on_device = lifetime.where == DEVICE
+    where = "its device" if on_device else lifetime.where
+    priced = _unit_of_price(report.rates, has_cpu_seconds=not on_device)
+    if on_device and lifetime.once is not None and report.rates.price_per_cpu_hour is not None:
+        priced = "a kWh for inference, a processor hour for what was spent once"
+    what = _stands_for(lifetime.total, report.rates, priced)
     once = "" if lifetime.once is None else ", with what was spent once"
     return (
         f"{count_text(lifetime.inferences)} inferences of {lifetime.file} on {where}{once}: "
-        f"{kwh_text(lifetime.total.kwh)} at a PUE of {report.rates.pue:g}, {method}"
+        f"{kwh_text(lifetime.total.kwh)} at a PUE of {report.rates.pue:g}, {lifetime.method}"
         f"{'; ' if what else ''}{what}."
     )

@@ -15,6 +15,7 @@ from tfgreen.footprint.device import DeviceCost
 from tfgreen.footprint.entry import Total
 from tfgreen.footprint.estimate import Watts
 from tfgreen.footprint.rates import INFERENCES_OF_SCI, Rates
+from tfgreen.footprint.reading import weakest
 from tfgreen.footprint.wording import seconds_text
 
 THREADS = 1
@@ -69,6 +70,7 @@ class Timed:
                 return CostRatio(
                     baseline=baseline.name,
                     basis="processor seconds",
+                    method="modelled",
                     low=found.low,
                     typical=found.median,
                     high=found.high,
@@ -121,6 +123,7 @@ class Timed:
         return CostRatio(
             baseline=baseline.name,
             basis="joules",
+            method=weakest([cost.method, other.method]),
             low=mine.low / other.joules.high,
             typical=mine.typical / other.joules.typical,
             high=mine.high / other.joules.low,
@@ -141,12 +144,13 @@ def paid_back(cost: InferenceCost, compression: Total) -> BreakEven | None:
         saving = [cost.cpu_seconds * factor for factor in factors]
         spent = Amount.exactly(compression.cpu_seconds)
         return break_even(spent, (saving[0], saving[1], saving[2]), "processor seconds")
+    method = weakest([cost.method, ratio.method, compression.method])
     joules = cost.per_thousand.joules * (1 / INFERENCES_OF_SCI)
     bounds = (joules.low, joules.typical, joules.high)
     if factors[0] < 0:  # a loss is the larger, the more an inference takes
         bounds = (joules.high, joules.typical, joules.high)
     saving = [value * factor for value, factor in zip(bounds, factors, strict=True)]
-    return break_even(compression.joules, (saving[0], saving[1], saving[2]), "joules")
+    return break_even(compression.joules, (saving[0], saving[1], saving[2]), "joules", method)
 
 
 def _above(ratio: float) -> float:

@@ -30,11 +30,13 @@ class Price(Record):
 class CostRatio(Record):
     """A file's cost of one inference over the baseline's; the watts cancel.
 
+    method: of the energy that it stands for: "modelled" for processor seconds, at equal watts.
     low, high: the 95 % interval of the rounds for processor seconds; of the bounds for joules.
     """
 
     baseline: str
     basis: Literal["processor seconds", "joules"]
+    method: Method
     low: NotNegative
     typical: NotNegative
     high: NotNegative
@@ -74,6 +76,7 @@ class FileAccount(Record):
 
     training: of the model that was compressed; compression: all else, the export included. None
         where no ledger tells.
+    npu_cycles: of one inference by Vela's estimate; None where it compiled nothing.
     inferences: on each runtime. absent: why figures are not there.
     """
 
@@ -83,6 +86,7 @@ class FileAccount(Record):
     profile: str | None
     size_bytes: int
     work: Work
+    npu_cycles: int | None
     stages: dict[str, Spent]
     training: Spent | None
     compression: Spent | None
@@ -96,10 +100,14 @@ class FileAccount(Record):
 
 
 class Lifetime(Record):
-    """So many inferences of one file, with what was spent once."""
+    """So many inferences of one file, with what was spent once.
+
+    method: of the total: "measured" only if every part of it was.
+    """
 
     file: str
     where: str
+    method: Method
     inferences: NotNegative
     inference: Price
     once: Price | None

@@ -27,6 +27,7 @@ from tfgreen.footprint.estimate import DEFAULT_WATTS, Watts, watts_of, work_of
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.footprint.meter import Meter
 from tfgreen.footprint.rates import INFERENCES_OF_SCI, Rates, make_rates
+from tfgreen.footprint.reading import Reading, weakest
 from tfgreen.footprint.units import parse_count
 from tfgreen.manifest import sha256
 
@@ -68,7 +69,8 @@ def report(
         pue: energy of the building over that of the computer, 1.0 by default.
         embodied, lifespan: CO2e of the device ("300kg") and its life ("4y"); none by default.
         device: what is known of the device: of the only file, or by the files' names.
-        watts: of a busy thread: a name of the table, one number, or (low, typical, high).
+        watts: of a busy thread: a name of the table, one number, or (low, typical, high). Where
+            none are given and RAPL is there, those that it tells during the timing.
         kernel_sets: LiteRT's that are timed; an empty tuple to time nothing.
         effort: how long is timed.
         on_progress: called with (step, done, of).
@@ -127,7 +129,7 @@ def _timed(
     effort: Effort | None,
     on_progress: OnProgress | None,
 ) -> tuple[Benchmark | None, Watts]:
-    """Time the files; watts that a counter told meanwhile take the place of the model's."""
+    """Time the files; a counter's watts take the place of the model's that nobody stated."""
     files = [subject.file for subject in subjects if subject.runs_on_hosts]
     if not files or not kernel_sets:
         return None, watts
@@ -141,15 +143,22 @@ def _timed(
             effort=effort,
             on_progress=on_progress,
         )
-    reading = meter.reading
-    if reading.method != "measured" or reading.cpu_seconds <= 0:
+    if watts.name != DEFAULT_WATTS:
         return benchmark, watts
-    each = reading.joules * (1 / reading.cpu_seconds)
-    return benchmark, Watts(
-        name=f"{reading.source} during the timing",
-        **each.model_dump(),
+    return benchmark, _told_by(meter.reading) or watts
+
+
+def _told_by(reading: Reading) -> Watts | None:
+    """Watts of a busy thread by the processor's counter; None where it was not measured."""
+    parts = [one for one in reading.parts if one.hardware == "processor"]
+    if weakest(one.method for one in parts) != "measured" or reading.cpu_seconds <= 0:
+        return None
+    source = " + ".join(dict.fromkeys(one.source for one in parts))
+    return Watts(
+        name=f"{source} during the timing",
+        **(Amount.sum(one.joules for one in parts) * (1 / reading.cpu_seconds)).model_dump(),
         what="this machine",
-        source=f"{reading.source} over the whole timing, all files alike",
+        source=f"{source} over the whole timing, all files alike",
     )
 
 
@@ -197,6 +206,7 @@ def _account(subject: Subject, baseline: Subject | None, timed: Timed) -> FileAc
         profile=None if subject.profile is None else subject.profile.name,
         size_bytes=len(subject.file.content),
         work=work_of(TfliteModel.from_bytes(subject.file.content)),
+        npu_cycles=subject.vela_cycles,
         stages={name: _spent(total, timed.rates) for name, total in totals.items()},
         training=_spent(training, timed.rates) if training and training.entries else None,
         compression=(
@@ -231,11 +241,12 @@ def _spent(total: Total, rates: Rates) -> Spent:
 def _lifetime(account: FileAccount, cost: InferenceCost, count: float, rates: Rates) -> Lifetime:
     one = cost.per_thousand.joules * (1 / INFERENCES_OF_SCI)
     inference = price_of(one, rates, cost.cpu_seconds, times=count)
-    parts = [part.price for part in (account.training, account.compression) if part is not None]
-    once = _sum(parts) if parts else None
+    spent = [part for part in (account.training, account.compression) if part is not None]
+    once = _sum([part.price for part in spent]) if spent else None
     return Lifetime(
         file=account.name,
         where=cost.where,
+        method=weakest([cost.method, *(part.total.method for part in spent)]),
         inferences=count,
         inference=inference,
         once=once,

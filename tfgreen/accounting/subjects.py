@@ -26,9 +26,9 @@ _HOST_TRUTHS = {"xnnpack", "optimized"}
 class Device:
     """What is known of the device that a file runs on.
 
-    power: in use, as "35mW". latency: of one inference, as "181ms"; Vela's estimate by default.
-    log: CSV of a power meter, instead of the two. runs: inferences in it. voltage: of the supply,
-    as "3.3V", for logs of current alone.
+    power: in use, as "35mW", or "30mW,35mW,50mW" with bounds. latency: of one inference, as
+    "181ms"; Vela's estimate by default. log: CSV of a power meter, instead of the two. runs:
+    inferences in it. voltage: of the supply, as "3.3V", for logs of current alone.
     """
 
     power: str | float | None = None
@@ -102,6 +102,7 @@ class Subject:
     file: TimedFile
     profile: ExportProfile | None = None
     ledger: Ledger | None = None
+    vela_cycles: int | None = None
     vela_seconds: float | None = None
     device: Device = field(default_factory=Device)
 
@@ -162,10 +163,12 @@ def _subject(file: TimedFile, place: Path) -> Subject:
         ledger = Ledger()
         ledger.add(bundle.ledger)
     npu = bundle.certificate.target.get("npu", {})
-    seconds = npu.get("inference_seconds") if isinstance(npu, Mapping) else None
+    facts = npu if isinstance(npu, Mapping) else {}
+    cycles, seconds = facts.get("cycles"), facts.get("inference_seconds")
     return Subject(
         file,
         profile=bundle.profile,
         ledger=ledger,
+        vela_cycles=cycles if isinstance(cycles, int) and cycles > 0 else None,
         vela_seconds=seconds if isinstance(seconds, float) and seconds > 0 else None,
     )

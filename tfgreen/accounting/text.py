@@ -45,19 +45,12 @@ def render_report(report: FootprintReport, *, short: bool = False) -> Renderable
 
 
 def _tables(report: FootprintReport) -> Iterator[RenderableType]:
+    has_npu = any(one.npu_cycles is not None for one in report.files)
+    columns = ("file", "=width", ">bytes", ">MACs", ">bytes moved", ">NPU cycles (Vela)")
     yield table(
         "One inference, whatever the hardware",
-        ("file", "=width", ">bytes", ">MACs", ">bytes moved"),
-        [
-            (
-                one.name,
-                one.width,
-                bytes_text(one.size_bytes),
-                f"{one.work.multiply_accumulates:,}",
-                bytes_text(one.work.moved_bytes),
-            )
-            for one in report.files
-        ],
+        columns if has_npu else columns[:-1],
+        [_work_row(one)[: len(columns) - (not has_npu)] for one in report.files],
     )
     yield table(
         "1,000 inferences",
@@ -73,19 +66,33 @@ def _tables(report: FootprintReport) -> Iterator[RenderableType]:
     if report.lifetimes:
         yield table(
             f"{count_text(report.lifetimes[0].inferences)} inferences",
-            ("file", "=on", "energy of inference", "spent once", *_money_columns(report.rates)),
+            ("file", "=on", "energy of inference", "spent once", "=method",
+             *_money_columns(report.rates)),
             [
                 (
                     one.file,
                     one.where,
                     kwh_text(one.inference.kwh),
                     ABSENT if one.once is None else kwh_text(one.once.kwh),
+                    one.method,
                     *_money_cells(one.total.grams, one.total.money, report.rates),
                 )
                 for one in report.lifetimes
             ],
             "carbon and money of both together",
-        )
+        )  # fmt: skip
+
+
+def _work_row(account: FileAccount) -> tuple[str, ...]:
+    cycles = account.npu_cycles
+    return (
+        account.name,
+        account.width,
+        bytes_text(account.size_bytes),
+        f"{account.work.multiply_accumulates:,}",
+        bytes_text(account.work.moved_bytes),
+        ABSENT if cycles is None else f"{cycles:,}",
+    )
 
 
 def _inference_rows(account: FileAccount, rates: Rates) -> Iterator[tuple[str, ...]]:

@@ -44,7 +44,7 @@ def _of_device(name: str, metavar: str, what: str) -> Any:
     metavar="NAME|LOW,TYPICAL,HIGH",
     help="Of a busy thread: unknown, server, raspberry-pi-4, or yours.",
 )
-@_of_device("power", "35mW", "Of the device in use.")
+@_of_device("power", "35mW", "Of the device in use; 30mW,35mW,50mW with bounds.")
 @_of_device("latency", "181ms", "Of an inference there; Vela's estimate by default.")
 @_of_device("log", "FILE.csv", "Power log of a PPK2, a Joulescope or an Otii instead.")
 @_of_device("runs", "100", "Inferences in the log.")

@@ -20,9 +20,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tfgreen.footprint.counters import PassedOver
+from tfgreen.footprint.rates import JOULES_PER_KWH
 
 NAME: Literal["codecarbon"] = "codecarbon"
-JOULES_PER_KWH = 3.6e6
 
 _METERS = ("intel_power_gadget", "windows_emi", "intel_rapl")
 _METERED_CLASSES = ("AppleSiliconChip", "Raspberry")

@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 from tfgreen.footprint.reading import SourceName
 
+_LONGEST_LINE = 300
+
 
 class Counter(Protocol):
     """A meter of some hardware of this machine, whoever uses it."""
@@ -32,7 +34,10 @@ class Counter(Protocol):
         """It has to be asked at least so often; None for no limit."""
 
     def joules(self) -> float:
-        """Energy since the counter was made; only differences say something."""
+        """Energy since the counter was made; only differences say something.
+
+        Raises OSError or ValueError where the hardware does not answer any more.
+        """
 
     def close(self) -> None:
         """Let go of what it holds; it is not asked again."""
@@ -44,3 +49,8 @@ class PassedOver:
 
     source: str
     reason: str
+
+    def __str__(self) -> str:
+        """One plain line, whatever the reason was put together from."""
+        plain = "".join(letter for letter in self.reason if letter.isprintable() or letter == "\n")
+        return f"{self.source}: {' '.join(plain.split())}"[:_LONGEST_LINE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -70,12 +71,15 @@ def _running_children_seconds(process_id: int) -> float:
 
 
 def _children(process_id: int) -> list[int]:
-    found: list[int] = []
+    """Those that each of its threads has started."""
     try:
-        for task in (PROC / str(process_id) / "task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+        threads = list((PROC / str(process_id) / "task").iterdir())
     except OSError:  # it ended meanwhile, or there is no /proc
-        return found
+        return []
+    found: list[int] = []
+    for thread in threads:
+        with contextlib.suppress(OSError):  # the thread ended meanwhile
+            found += map(int, (thread / "children").read_text().split())
     return found
 
 

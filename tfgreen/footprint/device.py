@@ -12,15 +12,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfgreen.errors import InvalidDataError, MissingPathError, UsageError
 from tfgreen.footprint.amounts import Amount, Sentence
 from tfgreen.footprint.reading import Method
 from tfgreen.footprint.units import AMPERES, SECONDS, VOLTS, WATTS
-from tfgreen.footprint.wording import quantity_text
+from tfgreen.footprint.wording import amount_text, quantity_text
 from tfgreen.records import Record
 
 _HEADER_LINES = 20
+_DELIMITERS = (",", ";", "\t")
 _COLUMNS = {"time": SECONDS, "current": AMPERES, "voltage": VOLTS, "power": WATTS}
 _NAMES = {
     "time": r"time(?:stamp)?",
@@ -56,21 +58,22 @@ class PowerLog:
     samples: int
 
 
-def from_power(watts: float, seconds: float, *, latency: str = "stated") -> DeviceCost:
+def from_power(watts: Amount, seconds: float, *, latency: str = "stated") -> DeviceCost:
     """A stated power times a latency, stated or estimated by Vela.
 
-    >>> from_power(0.035, 0.181).joules.typical
+    >>> from_power(Amount.exactly(0.035), 0.181).joules.typical
     0.006335
     """
-    if not (math.isfinite(watts) and math.isfinite(seconds) and watts > 0 and seconds > 0):
-        raise UsageError(f"Received {watts} W and {seconds} s; expected both above 0.")
+    if not (math.isfinite(seconds) and watts.low > 0 and seconds > 0):
+        raise UsageError(f"Received {watts.low} W and {seconds} s; expected both above 0.")
+    bounds = "no bounds were given" if watts.is_exact else "the bounds are those of the power"
     return DeviceCost(
-        joules=Amount.exactly(watts * seconds),
+        joules=watts * seconds,
         seconds=seconds,
         method="modelled",
         how=(
-            f"modelled: the stated power of {quantity_text(watts, 'W')} times the {latency} "
-            f"latency of {quantity_text(seconds, 's')}; no bounds were given"
+            f"modelled: the stated power of {amount_text(watts, 'W')} times the {latency} "
+            f"latency of {quantity_text(seconds, 's')}; {bounds}"
         ),
         leaves_out=("waiting between inferences, sensors and radio, unless the power holds them",),
     )
@@ -97,8 +100,9 @@ def from_log(path: str | Path, inferences: float, *, volts: float | None = None)
         method="measured",
         how=(
             f"measured: {quantity_text(log.joules, 'J')} in {quantity_text(log.seconds, 's')} of "
-            f"{Path(path).name!a} ({log.samples:,} samples{supply}), over {inferences:,.0f} "
-            "inferences"
+            f"{Path(path).name!a} ({log.samples:,} samples{supply}, "
+            f"{quantity_text(log.joules / log.seconds, 'W')} on average), over "
+            f"{inferences:,.0f} inferences"
         )[:600],
         leaves_out=("the accuracy of the instrument; waiting inside of the log is in",),
     )
@@ -111,17 +115,19 @@ def read_log(path: str | Path, *, volts: float | None = None) -> PowerLog:
     for the supply), each with its unit in brackets; without brackets they are s, A, V and W.
     So do `Timestamp(ms),Current(uA),D0-D7` of the Power Profiler Kit II,
     `#time,current,voltage,power,charge,energy` of Joulescope, and
-    `Timestamp (s),Main current (A),Main voltage (V)` of Otii. Commas, semicolons and tabs divide.
+    `Timestamp (s),Main current (A),Main voltage (V)` of Otii. Commas, semicolons and tabs divide;
+    between semicolons or tabs, decimals may have a comma.
 
     Raises:
         MissingPathError: there is no such file.
         InvalidDataError: no such columns, no numbers, time that does not rise.
+        UsageError: a current without a voltage, or `volts` for a log that holds its own.
     """
     place = Path(path)
     try:
         with place.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
             rows = csv.reader(stream, delimiter=_delimiter(place))
-            columns = _header(rows, place)
+            columns = _needed(_header(rows, place), volts, place)
             return _integral(_samples(rows, columns, volts, place), place)
     except FileNotFoundError as error:
         raise MissingPathError(f"There is no power log {path}.") from error
@@ -130,25 +136,54 @@ def read_log(path: str | Path, *, volts: float | None = None) -> PowerLog:
 
 
 def _delimiter(place: Path) -> str:
+    """The sign that divides a line into a header; a comma where none does."""
     with place.open(encoding="utf-8-sig", errors="replace") as stream:
-        start = stream.read(2000)
-    return max(",;\t", key=start.count)
+        lines = stream.read(_HEADER_LINES * 1000).splitlines()[:_HEADER_LINES]
+    for delimiter in _DELIMITERS:
+        if any(map(_columns, csv.reader(lines, delimiter=delimiter))):
+            return delimiter
+    return _DELIMITERS[0]
 
 
 def _header(rows: Iterator[list[str]], place: Path) -> dict[str, tuple[int, float]]:
     """Column and factor of each quantity, from the first line that names a time."""
     for _, row in zip(range(_HEADER_LINES), rows, strict=False):
-        columns: dict[str, tuple[int, float]] = {}
-        for index, title in enumerate(row):
-            found = _quantity(title)
-            if found is not None and found[0] not in columns:
-                columns[found[0]] = (index, found[1])
-        if "time" in columns and columns.keys() & {"current", "power"}:
+        columns = _columns(row)
+        if columns:
             return columns
     raise InvalidDataError(
         f"{place} is no power log: its header names no time with a current or a power, as in "
         "Timestamp(ms),Current(uA)."
     )
+
+
+def _columns(row: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Column and factor of each quantity; empty for a line that is no header."""
+    columns: dict[str, tuple[int, float]] = {}
+    for index, title in enumerate(row):
+        found = _quantity(title)
+        if found is not None and found[0] not in columns:
+            columns[found[0]] = (index, found[1])
+    is_header = "time" in columns and columns.keys() & {"current", "power"}
+    return columns if is_header else {}
+
+
+def _needed(
+    columns: dict[str, tuple[int, float]], volts: float | None, place: Path
+) -> dict[str, tuple[int, float]]:
+    """The columns that energy is made of: a power, or a current with its voltage."""
+    known = columns.keys() & {"power", "voltage"}
+    if known and volts is not None:
+        raise UsageError(
+            f"{place} tells its {' and its '.join(sorted(known))} itself, and a supply of "
+            f"{volts:g} V was stated too. Leave --device-voltage out."
+        )
+    if not known and volts is None:
+        raise UsageError(
+            f"{place} holds a current and no voltage. State the supply: --device-voltage 3.3V."
+        )
+    wanted = ("time", "power") if "power" in columns else ("time", "current", "voltage")
+    return {name: column for name, column in columns.items() if name in wanted}
 
 
 def _quantity(title: str) -> tuple[str, float] | None:
@@ -172,20 +207,24 @@ def _quantity(title: str) -> tuple[str, float] | None:
 
 
 def _samples(
-    rows: Iterator[list[str]],
-    columns: Mapping[str, tuple[int, float]],
-    volts: float | None,
-    place: Path,
+    rows: Any, columns: Mapping[str, tuple[int, float]], volts: float | None, place: Path
 ) -> Iterator[tuple[float, float]]:
-    """Seconds and watts, line by line."""
-    if "power" not in columns and "voltage" not in columns and volts is None:
-        raise UsageError(
-            f"{place} holds a current and no voltage. State the supply: --device-voltage 3.3V."
-        )
+    """Seconds and watts, line by line, of a csv.reader behind its header."""
+    has_comma = rows.dialect.delimiter != ","
     for row in rows:
         if not any(field.strip() for field in row):
             continue
-        values = {name: _number(row, place_of, place) for name, place_of in columns.items()}
+        try:
+            values = {
+                name: _number(row[index], has_comma=has_comma) * factor
+                for name, (index, factor) in columns.items()
+            }
+        except (IndexError, ValueError) as error:
+            shown = rows.dialect.delimiter.join(row)[:60]
+            raise InvalidDataError(
+                f"{place}: line {rows.line_num}, {shown!a}, lacks a number where one should be. "
+                "Cut such lines out, or record again."
+            ) from error
         if "power" in values:
             watts = values["power"]
         else:
@@ -193,15 +232,10 @@ def _samples(
         yield values["time"], watts
 
 
-def _number(row: Sequence[str], column: tuple[int, float], place: Path) -> float:
-    index, factor = column
-    try:
-        value = float(row[index]) * factor
-    except (IndexError, ValueError):
-        value = math.nan
+def _number(text: str, *, has_comma: bool) -> float:
+    value = float(text.replace(",", ".") if has_comma else text)
     if not math.isfinite(value):
-        shown = ",".join(row)[:60]
-        raise InvalidDataError(f"{place}: the line {shown!a} lacks a number where one should be.")
+        raise ValueError(text)
     return value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Iterable
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 
 from tfgreen.errors import UsageError
 from tfgreen.footprint.amounts import Sentence
+from tfgreen.footprint.units import check_not_negative
 from tfgreen.records import Record
 
 _TABLE = Path(__file__).with_name("grid.toml")
@@ -55,10 +55,7 @@ def grid_factor(region: str | None = None, grams_per_kwh: float | None = None) -
             f"Received the region {region} and {grams_per_kwh:g} g/kWh. Give one of the two."
         )
     if grams_per_kwh is not None:
-        if not math.isfinite(grams_per_kwh) or grams_per_kwh < 0:
-            raise UsageError(
-                f"Received {grams_per_kwh:g} g/kWh; expected a number that is not negative."
-            )
+        check_not_negative(grams_per_kwh, f"{grams_per_kwh:g} g/kWh")
         source = "stated by the user"
         return GridFactor(grams_per_kwh=grams_per_kwh, region=None, year=None, source=source)
     return None if region is None else _of_region(region)

@@ -52,7 +52,8 @@ class Ledger:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All stretches, in the order in which they began."""
-        return tuple(sorted(self._entries.values(), key=lambda entry: (entry.started, entry.id)))
+        now = list(self._entries.values())  # another thread may look at its stretch meanwhile
+        return tuple(sorted(now, key=lambda entry: (entry.started, entry.id)))
 
     @contextlib.contextmanager
     def stage(
@@ -108,13 +109,14 @@ class Ledger:
         """The sum of all stages, or of one, or of one purpose.
 
         A stretch inside another one of the sum is in that one's figures, and not added again.
+        Purposes add up to `total()`: what lies inside a stage counts for the purpose of that one.
         """
         chosen = [
             entry
             for entry in self.entries
             if stage in (None, entry.stage) and purpose in (None, entry.purpose)
         ]
-        taken = {entry.id for entry in chosen}
+        taken = set(self._entries) if stage is None else {entry.id for entry in chosen}
         return Total.of([entry for entry in chosen if not self._around(entry) & taken])
 
     def stages(self) -> dict[str, Total]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ class _Moment:
     seconds: float
     cpu_seconds: float
     machine: MachineTime
-    joules: tuple[float, ...]
+    joules: tuple[float | None, ...]  # None: the counter did not answer
 
 
 class Meter:
@@ -147,10 +146,7 @@ class Meter:
     def _watch(self, gap_seconds: float, every: Callable[[], None] | None) -> None:
         """Ask the counters before they wrap around twice."""
         while not self._ended.wait(gap_seconds):
-            # What cannot be read now is read at the end, and tells then.
-            with self._lock, contextlib.suppress(OSError, ValueError):
-                for counter in self._counters:
-                    counter.joules()
+            self._asked()
             if every is not None:
                 every()
 
@@ -158,9 +154,12 @@ class Meter:
     def _counters(self) -> tuple[Counter, ...]:
         return self._found.counters if self._found else ()
 
-    def _moment(self) -> _Moment:
+    def _asked(self) -> tuple[float | None, ...]:
         with self._lock:
-            joules = tuple(counter.joules() for counter in self._counters)
+            return tuple(_joules_of(counter) for counter in self._counters)
+
+    def _moment(self) -> _Moment:
+        joules = self._asked()
         return _Moment(time.perf_counter(), own_cpu_seconds(), machine_time(self._proc), joules)
 
     def _read(self) -> Reading:
@@ -169,21 +168,48 @@ class Meter:
             raise UsageError("This meter does not run.")
         share = share_of(begin.cpu_seconds, end.cpu_seconds, begin.machine, end.machine)
         own = max(0.0, end.cpu_seconds - begin.cpu_seconds)
-        steps = [after - before for before, after in zip(begin.joules, end.joules, strict=True)]
-        parts = [
-            _measured(counter, joules, share, self._scope)
-            for counter, joules in zip(self._found.counters, steps, strict=True)
-        ]
-        leaves_out = [what for one in self._found.counters for what in one.leaves_out]
-        if not self._found.measures_processor and self._source != "nvml":
+        counted, lost = _steps(self._found.counters, begin.joules, end.joules)
+        parts = [_measured(one, joules, share, self._scope) for one, joules in counted.items()]
+        leaves_out = [what for one in counted for what in one.leaves_out]
+        wants_processor = self._source != "nvml" or not counted
+        if wants_processor and not any(one.hardware == "processor" for one in counted):
             parts.append(_modelled(own, self._watts))
             leaves_out += estimate.LEAVES_OUT
+        if not any(one.hardware == "gpu" for one in counted):
+            leaves_out.append("GPUs and other accelerators")
         return Reading(
             parts=tuple(parts),
             cpu_seconds=own,
             wall_seconds=end.seconds - begin.seconds,
             leaves_out=tuple(dict.fromkeys(leaves_out)),
+            passed_over=(
+                *map(str, self._found.passed_over),
+                *(f"{one.name}: it stopped answering while it was in use" for one in lost),
+            ),
         )
+
+
+def _joules_of(counter: Counter) -> float | None:
+    try:
+        return counter.joules()
+    except (OSError, ValueError):  # a stretch of hours is not lost for it: the reading tells
+        return None
+
+
+def _steps(
+    counters: Sequence[Counter],
+    before: Sequence[float | None],
+    after: Sequence[float | None],
+) -> tuple[dict[Counter, float], list[Counter]]:
+    """Joules of the counters that answered both times, and the others."""
+    counted: dict[Counter, float] = {}
+    lost = []
+    for counter, first, last in zip(counters, before, after, strict=True):
+        if first is None or last is None:
+            lost.append(counter)
+        else:
+            counted[counter] = last - first
+    return counted, lost
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,10 @@ class NvmlCounter:
 
     def joules(self) -> float:
         """Energy of all visible GPUs since the counter was made."""
-        return self._read() - self._first
+        try:
+            return self._read() - self._first
+        except self._library.NVMLError as error:
+            raise OSError(f"NVML does not answer ({error})") from error
 
     def close(self) -> None:
         """Let go of the library."""

@@ -8,6 +8,9 @@ included, and `intel-rapl-mmio` counts a package a second time: both are left al
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +23,7 @@ _MICRO = 1e-6
 # A package that draws more than this wraps around twice unseen; the largest draw below 1 kW.
 _MOST_WATTS = 1000.0
 _LONGEST_GAP_SECONDS = 60.0
+_SLEPT_SECONDS = 1.0
 
 
 class RaplCounter:
@@ -32,14 +36,14 @@ class RaplCounter:
     name: Literal["RAPL"] = NAME
     hardware: Literal["processor"] = "processor"
 
-    def __init__(self, zones: list[_Zone]) -> None:
-        self._zones = zones
-        names = ", ".join(zone.name for zone in zones)
-        self.how = f"RAPL counters {names}"
-        sees_memory = any("dram" in zone.name for zone in zones)
+    def __init__(self, packages: list[_Zone], memories: list[_Zone]) -> None:
+        self._zones = [*packages, *memories]
+        self.how = f"RAPL counters {', '.join(zone.name for zone in self._zones)}"
         rest = "disks, network, fans and losses of the power supply"
-        self.leaves_out = (rest,) if sees_memory else ("memory", rest)
-        shortest = min(zone.range_joules for zone in zones) / _MOST_WATTS
+        sees_all_memory = len(memories) >= len(packages)
+        memory = "memory of some packages" if memories else "memory"
+        self.leaves_out = (rest,) if sees_all_memory else (memory, rest)
+        shortest = min(zone.range_joules for zone in self._zones) / _MOST_WATTS
         self.longest_gap_seconds: float | None = min(_LONGEST_GAP_SECONDS, shortest / 2)
 
     @classmethod
@@ -49,11 +53,11 @@ class RaplCounter:
             folders = sorted(root.glob("intel-rapl:*"))
         except OSError:
             folders = []
-        wanted = [folder for folder in folders if _counts(folder)]
-        if not wanted:
+        packages = [folder for folder in folders if _name(folder).startswith("package")]
+        if not packages:
             return PassedOver(NAME, f"there are no counters in {root} (a virtual machine has none)")
         try:
-            return cls([_Zone(folder) for folder in wanted])
+            zones = [_Zone(folder) for folder in packages]
         except PermissionError as error:
             return PassedOver(
                 NAME,
@@ -62,12 +66,13 @@ class RaplCounter:
             )
         except (OSError, ValueError) as error:
             return PassedOver(NAME, f"its counters cannot be read ({error})")
+        return cls(zones, _readable(folder for folder in folders if _name(folder) == "dram"))
 
     def joules(self) -> float:
         """Energy of all packages since the counter was made.
 
         A counter that went backwards has wrapped around once: ask at least every
-        `longest_gap_seconds`.
+        `longest_gap_seconds`. If the machine slept meanwhile, it has begun anew at 0.
         """
         return sum(zone.joules() for zone in self._zones)
 
@@ -84,7 +89,7 @@ class _Zone:
         self._range_uj = int((folder / "max_energy_range_uj").read_text())
         if self._range_uj <= 0:
             raise ValueError(f"{folder} tells a range of {self._range_uj} uJ")
-        self._last_uj = self._read()
+        self._last_uj, self._slept_seconds = self._read(), _slept_seconds()
         self._total_uj = 0
 
     @property
@@ -94,20 +99,38 @@ class _Zone:
 
     def joules(self) -> float:
         """Since the zone was opened."""
-        now = self._read()
+        now, slept_seconds = self._read(), _slept_seconds()
         step = now - self._last_uj
-        self._total_uj += step if step >= 0 else step + self._range_uj
-        self._last_uj = now
+        if step < 0:
+            began_anew = slept_seconds - self._slept_seconds > _SLEPT_SECONDS
+            step = now if began_anew else step + self._range_uj
+        self._total_uj += step
+        self._last_uj, self._slept_seconds = now, slept_seconds
         return self._total_uj * _MICRO
 
     def _read(self) -> int:
         return int(self._file.read_text())
 
 
-def _counts(folder: Path) -> bool:
-    """Whether a zone's energy is not in that of another one."""
+def _name(folder: Path) -> str:
+    """What a zone is called; empty where nobody tells."""
     try:
-        name = (folder / "name").read_text().strip()
+        return (folder / "name").read_text().strip()
     except OSError:
-        return False
-    return name.startswith("package") or name == "dram"
+        return ""
+
+
+def _readable(folders: Iterable[Path]) -> list[_Zone]:
+    """Zones without those whose counter does not answer."""
+    found = []
+    for folder in folders:
+        with contextlib.suppress(OSError, ValueError):
+            found.append(_Zone(folder))
+    return found
+
+
+def _slept_seconds() -> float:
+    """How long the machine has slept since it started; 0 where nobody tells."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

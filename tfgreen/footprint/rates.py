@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from pydantic import Field
@@ -10,7 +9,12 @@ from pydantic import Field
 from tfgreen.errors import UsageError
 from tfgreen.footprint.amounts import Amount, NotNegative
 from tfgreen.footprint.grid import GridFactor, grid_factor
-from tfgreen.footprint.units import check_price, parse_grams, parse_lifespan
+from tfgreen.footprint.units import (
+    check_not_negative,
+    check_price,
+    parse_grams,
+    parse_lifespan,
+)
 from tfgreen.records import Record
 
 JOULES_PER_KWH = 3.6e6
@@ -124,7 +128,7 @@ def make_rates(
     ...
     tfgreen.errors.UsageError: Received the price -0.3 for a kWh; expected a number that is not ...
     """
-    if not math.isfinite(pue) or pue < 1:
+    if not pue >= 1:
         raise UsageError(f"Received the PUE {pue:g}; expected 1.0 or more, as 1.2.")
     if (embodied is None) != (lifespan is None):
         raise UsageError(
@@ -143,7 +147,7 @@ def make_rates(
         price_per_cpu_hour=(
             None if price_cpu_hour is None else check_price(price_cpu_hour, "a processor hour")
         ),
-        pue=pue,
+        pue=check_not_negative(pue, f"the PUE {pue:g}"),
         embodied=(
             None
             if embodied is None or lifespan is None

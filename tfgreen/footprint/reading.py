@@ -35,12 +35,14 @@ class Reading(Record):
 
     cpu_seconds: of this process and the child processes it started.
     leaves_out: what the joules do not hold.
+    passed_over: sources that could not be used, each with the reason.
     """
 
     parts: tuple[Part, ...]
     cpu_seconds: NotNegative
     wall_seconds: NotNegative
     leaves_out: tuple[Sentence, ...] = ()
+    passed_over: tuple[Sentence, ...] = ()
 
     @property
     def joules(self) -> Amount:
@@ -68,6 +70,7 @@ class Reading(Record):
         lines = [self.sentence() + "."]
         lines += [f"  {part.how}" for part in self.parts]
         lines += [f"  Left out: {what}." for what in self.leaves_out]
+        lines += [f"  Not used: {why}." for why in self.passed_over]
         return "\n".join(lines)
 
 

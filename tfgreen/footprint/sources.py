@@ -25,11 +25,6 @@ class Found:
     counters: tuple[Counter, ...]
     passed_over: tuple[PassedOver, ...]
 
-    @property
-    def measures_processor(self) -> bool:
-        """Whether nothing has to be modelled."""
-        return any(counter.hardware == "processor" for counter in self.counters)
-
 
 def find_sources(source: Source = "auto", powercap: Path = POWERCAP) -> Found:
     """Look for meters: RAPL, NVML beside it for GPUs, codecarbon where there is no RAPL.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from pydantic import ValidationError
 
-from tfgreen.errors import OutputError, UsageError
+from tfgreen.errors import TfgreenError, UsageError
 from tfgreen.footprint.entry import Entry, Purpose
 from tfgreen.footprint.meter import Meter
 from tfgreen.footprint.reading import Reading
@@ -21,6 +21,7 @@ CHECKPOINT_SECONDS = 10.0
 
 # In the environment, so that child processes of a stage know that they are measured with it.
 _OPEN_STAGE = "TFGREEN_OPEN_STAGE"
+_open_here: list[str] = []
 
 
 class Stretch:
@@ -40,7 +41,7 @@ class Stretch:
             "id": self.id,
             "stage": stage,
             "purpose": purpose,
-            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
             "within": _stage_around(),
         }
 
@@ -62,7 +63,7 @@ class Stretch:
         self._enter(self._entry(self.meter.stop(), finished=True))
 
     def _look_quietly(self) -> None:
-        with contextlib.suppress(OutputError):  # the end tells if it cannot be written
+        with contextlib.suppress(TfgreenError):  # the end tells if it cannot be written
             self.look()
 
     def _entry(self, reading: Reading, *, finished: bool) -> Entry:
@@ -78,16 +79,25 @@ class Stretch:
 
 @contextlib.contextmanager
 def announced(identity: str) -> Iterator[None]:
-    """Name a stretch as the one around all that begin now; leave the environment as it was."""
-    before = os.environ.get(_OPEN_STAGE)
+    """Name a stretch as the one around all that begin now; leave the environment as it was.
+
+    Stretches of several threads may end in any order: the latest that is still open is named.
+    """
+    if not _open_here:
+        _open_here.append(os.environ.get(_OPEN_STAGE, ""))  # of the process that started this one
+    _open_here.append(identity)
     os.environ[_OPEN_STAGE] = identity
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(_OPEN_STAGE, None)
+        _open_here.remove(identity)
+        around = _open_here[-1]
+        if len(_open_here) == 1:
+            _open_here.clear()
+        if around:
+            os.environ[_OPEN_STAGE] = around
         else:
-            os.environ[_OPEN_STAGE] = before
+            os.environ.pop(_OPEN_STAGE, None)
 
 
 def _stage_around() -> str | None:

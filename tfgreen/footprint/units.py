@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 from tfgreen.errors import UsageError
+from tfgreen.footprint.amounts import Amount
 
 _NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*([A-Za-zµμ]*)\s*")
@@ -17,19 +17,29 @@ GRAMS = {"g": 1.0, "kg": 1e3, "t": 1e6}
 VOLTS = {"V": 1.0, "mV": 1e-3}
 AMPERES = {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9}
 _COUNT = {"": 1.0}
+_LARGEST = 1e30  # products of a few such numbers are finite still
 
 
-def parse_watts(text: str | float) -> float:
+def parse_watts(text: str | float) -> Amount:
     """A power in watts; text needs its unit, a number is taken as watts.
 
-    >>> parse_watts("35mW"), parse_watts(2.0)
-    (0.035, 2.0)
+    Three powers with commas are low, typical and high; one has no bounds.
+
+    >>> parse_watts("35mW").typical, parse_watts("30mW,35mW,50mW").high, parse_watts(2.0).low
+    (0.035, 0.05, 2.0)
     >>> parse_watts("35")
     Traceback (most recent call last):
     ...
     tfgreen.errors.UsageError: Received the power '35'; expected a number with a unit (W, ...
     """
-    return _parse(text, "power", WATTS, "35mW")
+    parts = text.split(",") if isinstance(text, str) else [text]
+    values = [_parse(part, "power", WATTS, "35mW") for part in parts]
+    if len(values) not in (1, 3) or values != sorted(values):
+        raise UsageError(
+            f"Received the power '{text}'; expected one, as 35mW, or a range in rising order, as "
+            "30mW,35mW,50mW."
+        )
+    return Amount(low=values[0], typical=values[len(values) // 2], high=values[-1])
 
 
 def parse_seconds(text: str | float) -> float:
@@ -81,16 +91,24 @@ def parse_count(text: str | float) -> float:
 
 
 def check_price(value: float, of: str) -> float:
-    """A price: a finite number, not negative.
+    """A price: a number, not negative.
 
     >>> check_price(-1, "a kWh")
     Traceback (most recent call last):
     ...
     tfgreen.errors.UsageError: Received the price -1 for a kWh; expected a number that is not ...
     """
-    if not math.isfinite(value) or value < 0:
+    return check_not_negative(value, f"the price {value:g} for {of}")
+
+
+def check_not_negative(value: float, what: str) -> float:
+    """A number from 0 to what can still be reckoned with.
+
+    what: the value and what it is, for the error.
+    """
+    if not 0 <= value <= _LARGEST:
         raise UsageError(
-            f"Received the price {value:g} for {of}; expected a number that is not negative."
+            f"Received {what}; expected a number that is not negative, up to {_LARGEST:g}."
         )
     return value
 
@@ -106,6 +124,8 @@ def _parse(text: str | float, what: str, units: dict[str, float], example: str) 
             expected = f"a number with a unit ({named})" if named else "a number without a unit"
             raise UsageError(f"Received the {what} '{text}'; expected {expected}, as {example}.")
         value = float(match.group(1)) * units[unit]
-    if not math.isfinite(value) or value <= 0:
-        raise UsageError(f"Received the {what} {text}; expected more than 0, as {example}.")
+    if not 1 / _LARGEST <= value <= _LARGEST:
+        raise UsageError(
+            f"Received the {what} {text}; expected more than 0, up to {_LARGEST:g}, as {example}."
+        )
     return value

@@ -30,8 +30,7 @@ def amount_text(amount: Amount, unit: str) -> str:
     if amount.is_exact or not amount.typical:
         return quantity_text(amount.typical, unit)
     factor, prefix = _prefix(amount.typical)
-    low, typical, high = (_digits(v / factor) for v in (amount.low, amount.typical, amount.high))
-    return f"{typical} {prefix}{unit} ({low} to {high})"
+    return _bounded(amount * (1 / factor), f" {prefix}{unit}")
 
 
 def kwh_text(kwh: Amount) -> str:
@@ -49,9 +48,7 @@ def plain_amount_text(amount: Amount) -> str:
     >>> plain_amount_text(Amount(low=0.01, typical=0.05, high=0.1))
     '0.05 (0.01 to 0.1)'
     """
-    if amount.is_exact:
-        return _digits(amount.typical)
-    return f"{_digits(amount.typical)} ({_digits(amount.low)} to {_digits(amount.high)})"
+    return _bounded(amount, "")
 
 
 def seconds_text(seconds: float) -> str:
@@ -78,6 +75,11 @@ def count_text(count: float) -> str:
         if count >= factor:
             return f"{_digits(count / factor)} {name}"
     return f"{count:,.0f}"
+
+
+def _bounded(amount: Amount, unit: str) -> str:
+    low, typical, high = (_digits(one) for one in (amount.low, amount.typical, amount.high))
+    return f"{typical}{unit}" if low == high else f"{typical}{unit} ({low} to {high})"
 
 
 def _prefix(value: float) -> tuple[float, str]:
