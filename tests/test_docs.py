@@ -1,7 +1,8 @@
-"""Every link of the written pages leads somewhere."""
+"""Every link of the written pages and of the notebooks leads somewhere."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("docs", "tfgreen", "benchmarks", "notebooks", "export_profiles")
-LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
+# Links and pictures, also over two lines, and HTML's own.
+LINK = re.compile(r"\]\(\s*([^)\s]+)\)|<(?:img|a)\b[^>]*?\b(?:src|href)=\"([^\"]+)\"")
 HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -19,20 +21,38 @@ def pages() -> list[Path]:
     return sorted([*ROOT.glob("*.md"), *inner])
 
 
+def notebooks() -> list[Path]:
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
-    headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    headings = HEADING.findall(text_of(page))
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in plain}
+
+
+def text_of(page: Path) -> str:
+    """The prose of a page or of a notebook, without blocks of code."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells)
+    return FENCE.sub("", text)
+
+
+def links(page: Path) -> list[str]:
+    """What a page links to."""
+    return [one or other for one, other in LINK.findall(text_of(page))]
 
 
 def relative_path(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", pages(), ids=relative_path)
+@pytest.mark.parametrize("page", [*pages(), *notebooks()], ids=relative_path)
 def test_links_resolve(page: Path) -> None:
-    for link in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+    for link in links(page):
         if re.match(r"[a-z]+:", link):
             continue
         target, _, anchor = link.partition("#")
@@ -44,6 +64,18 @@ def test_links_resolve(page: Path) -> None:
 
 
 def test_every_documentation_page_is_linked_from_the_readme() -> None:
-    linked = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    linked = set(links(ROOT / "README.md"))
     missing = {relative_path(page) for page in (ROOT / "docs").glob("*.md")} - linked
     assert not missing
+
+
+def test_links_of_every_kind_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        '[a](b.md) ![c](d.svg "title")\n[![e](f.png)](g.md#h) <img width="3" src="i.png">\n'
+        "[two\nlines](j.md)\n```\n[k](l.md)\n```\n",
+        encoding="utf-8",
+    )
+    found = links(page)
+    assert {"b.md", "f.png", "g.md#h", "i.png", "j.md"} <= set(found)
+    assert "l.md" not in found

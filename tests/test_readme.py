@@ -22,6 +22,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {
     "README.md": 5,
     "docs/quickstart.md": 9,
+    "docs/concepts.md": 4,
+    "docs/ci.md": 1,
     "docs/export.md": 1,
     "docs/language_models.md": 4,
     "docs/benchmark.md": 4,
