@@ -12,8 +12,9 @@ from tests.cli.test_verbs import files, run
 from tfgreen.benchmarking.record import Benchmark, Host, Row, SpeedComparison
 from tfgreen.benchmarking.ssh import Remote
 from tfgreen.benchmarking.timings import noise_of, ratio_of, spread_of
-from tfgreen.comparison.record import Comparison, Estimate, RuntimeVerdict, WidthRow
+from tfgreen.comparison.record import Comparison, RuntimeVerdict, WidthRow
 from tfgreen.errors import RemoteHostError
+from tfgreen.intervals import Estimate
 
 __all__ = ["files"]  # a fixture
 

@@ -21,7 +21,6 @@ from tests.tiny_models import OpSpec, TensorSpec, build, float_classifier, int8_
 from tfgreen.benchmarking.latency import Effort
 from tfgreen.bundle import Bundle
 from tfgreen.comparison import widths
-from tfgreen.comparison.intervals import wilson
 from tfgreen.comparison.record import RuntimeVerdict
 from tfgreen.comparison.runs import EverySet
 from tfgreen.comparison.widths import PROFILES, WIDTHS, compare, timed_again
@@ -33,6 +32,7 @@ from tfgreen.errors import (
     UnknownNameError,
     UsageError,
 )
+from tfgreen.intervals import wilson
 from tfgreen.profile import load_profile
 
 QUICK = Effort(

@@ -8,20 +8,13 @@ from typing import ClassVar, Literal
 from tfgreen.benchmarking.record import Host
 from tfgreen.benchmarking.timings import Noise, Ratio, Spread
 from tfgreen.errors import InvalidDataError
+from tfgreen.intervals import Estimate
 from tfgreen.records import Document, Record
+from tfgreen.verification.scoring import ScoreKind
 
 Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4"]
 RowStatus = Literal["passed", "gate-failed", "failed"]
 RuntimeStatus = Literal["right", "wrong", "does-not-run", "missing"]
-ScoreKind = Literal["accuracy", "mean-absolute-error", "agreement"]
-
-
-class Estimate(Record):
-    """A figure from samples with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class RuntimeVerdict(Record):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 
 from tfgreen.benchmarking.text import seconds_text
-from tfgreen.comparison.record import Comparison, Estimate, WidthRow
+from tfgreen.comparison.record import Comparison, WidthRow
+from tfgreen.intervals import Estimate
 from tfgreen.reporting.tables import bullet, table, to_text
 from tfgreen.reporting.wording import ABSENT, decibel_text
 

@@ -16,7 +16,6 @@ from tfgreen.benchmarking.latency import Effort, benchmark_files
 from tfgreen.benchmarking.record import Benchmark
 from tfgreen.comparison.record import Comparison, Width, WidthRow
 from tfgreen.comparison.runs import answers_of, run_everywhere, truth_here
-from tfgreen.comparison.scoring import Scoring, difference, real_answers
 from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
 from tfgreen.errors import TfgreenError, UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel
@@ -27,6 +26,7 @@ from tfgreen.recheck import input_specs
 from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification.certificate import Certificate
+from tfgreen.verification.scoring import Scoring, difference, real_answers
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
 from tfgreen.writing import check_writable, refuse_existing, write_folder
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.tiny_models import float_add, float_classifier
-from tfgreen.comparison.intervals import wilson
-from tfgreen.comparison.scoring import Scoring, difference
 from tfgreen.data import Samples
 from tfgreen.errors import InvalidDataError
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.intervals import wilson
+from tfgreen.verification.scoring import Scoring, difference
 
 CLASSIFIER = TfliteModel.from_bytes(float_classifier())
 ADDER = TfliteModel.from_bytes(float_add())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from tfgreen.comparison.intervals import bootstrap, wilson
-from tfgreen.comparison.record import Estimate, ScoreKind
 from tfgreen.data import Samples
 from tfgreen.flatbuffer import TfliteModel
+from tfgreen.intervals import Estimate, bootstrapped, wilson
 from tfgreen.runtimes import dequantize
-from tfgreen.verification.metrics import check_labels, classes, is_classification
+from tfgreen.verification.metrics import check_labels, classes, is_classification, per_sample
+from tfgreen.verification.workload import batch_of
+
+ScoreKind = Literal["accuracy", "mean-absolute-error", "agreement"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +78,19 @@ class Scoring:
         """The mean: Wilson's interval for shares of right samples, else the bootstrap's."""
         if self.kind != "mean-absolute-error" and np.isin(scores, (0, 1)).all():
             low, high = wilson(int(scores.sum()), len(scores))
-        else:
-            low, high = bootstrap(scores)
-        return Estimate(value=float(scores.mean()), low=low, high=high)
+            return Estimate(value=float(scores.mean()), low=low, high=high)
+        return bootstrapped(scores)
 
 
 def difference(scores: np.ndarray, of_float: np.ndarray) -> Estimate:
     """Mean difference on the same samples, with the paired bootstrap's interval."""
-    apart = scores - of_float
-    low, high = bootstrap(apart)
-    return Estimate(value=float(apart.mean()), low=low, high=high)
+    return bootstrapped(scores - of_float)
 
 
 def real_answers(model: TfliteModel, outputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Outputs of calls with one sample each, (n, 1, ...), as real numbers (n, ...)."""
+    """Outputs of calls, (calls, *tensor shape), as real numbers of samples (n, ...)."""
+    batch = batch_of(model)
     return tuple(
-        dequantize(array[:, 0] if array.ndim > 1 else array, model.tensors[index].quantization)
+        dequantize(per_sample(array, batch), model.tensors[index].quantization)
         for array, index in zip(outputs, model.outputs, strict=True)
     )

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from tfgreen.comparison.intervals import bootstrap, wilson
+from tfgreen.intervals import bootstrap, wilson
 
 
 @pytest.mark.parametrize(("right", "samples"), [(0, 10), (10, 10), (5, 10), (393, 400), (1, 3)])

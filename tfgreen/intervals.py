@@ -6,11 +6,22 @@ import math
 
 import numpy as np
 
+from tfgreen.records import Record
+
 _QUANTILE = 1.959963984540054  # of the normal distribution, for 95 %
 _TAILS = (2.5, 97.5)
 _RESAMPLES = 10_000
 _SEED = 20
 _CHUNK_VALUES = 5_000_000
+_FEW_VALUES = 64
+
+
+class Estimate(Record):
+    """A figure from samples with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 def wilson(right: int, samples: int) -> tuple[float, float]:
@@ -43,12 +54,27 @@ def bootstrap(values: np.ndarray) -> tuple[float, float]:
     >>> bootstrap(np.array([0.5, 0.5, 0.5]))
     (0.5, 0.5)
     """
+    means = _resampled_means(values)
+    low, high = np.percentile(means, _TAILS)
+    return float(low), float(high)
+
+
+def bootstrapped(values: np.ndarray) -> Estimate:
+    """The mean of (n,) numbers with the interval of `bootstrap`."""
+    low, high = bootstrap(values)
+    return Estimate(value=float(values.mean()), low=low, high=high)
+
+
+def _resampled_means(values: np.ndarray) -> np.ndarray:
     random = np.random.default_rng(_SEED)
     count = len(values)
+    distinct, times = np.unique(values, return_counts=True)
+    if len(distinct) <= _FEW_VALUES:  # how often each is drawn is a multinomial: the same law
+        drawn = random.multinomial(count, times / count, _RESAMPLES)
+        return np.asarray(drawn @ distinct.astype(np.float64) / count)
     means = np.empty(_RESAMPLES)
     step = max(1, _CHUNK_VALUES // count)
     for start in range(0, _RESAMPLES, step):
         rows = random.integers(0, count, (min(step, _RESAMPLES - start), count))
         means[start : start + len(rows)] = values[rows].mean(axis=1)
-    low, high = np.percentile(means, _TAILS)
-    return float(low), float(high)
+    return means
