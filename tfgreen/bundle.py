@@ -2,9 +2,10 @@
 
 `save("kws.tflite")` writes the file and `kws.certificate.json` beside it. Any other path is a
 folder with `model.tflite`, `manifest.json`, `certificate.json`, `golden.npz`, `preprocess.json`,
-`snippets/`, `ledger.json` if one was kept, and `compression.json` if a recipe was run. A kill
-leaves the old folder, or none; of the two files it may leave the new certificate alone, whose
-`model_sha256` tells that it belongs to another file.
+`snippets/`, `report.html` with its record as JSON and in short as Markdown, `ledger.json` if one
+was kept, and `compression.json` if a recipe was run. A kill leaves the old folder, or none; of the
+two files it may leave the new certificate alone, whose `model_sha256` tells that it belongs to
+another file.
 """
 
 from __future__ import annotations
@@ -138,6 +139,8 @@ class Bundle:
         )
 
     def _folder_files(self) -> dict[str, bytes]:
+        from tfgreen.reporting.page.files import report_files
+
         files = {
             on_disk.MODEL: self.content,
             on_disk.CERTIFICATE: self.certificate.to_json().encode(),
@@ -150,6 +153,7 @@ class Bundle:
             files[on_disk.LEDGER] = self.ledger.to_json().encode()
         if self.compression is not None:
             files[on_disk.COMPRESSION] = self.compression.to_json().encode()
+        files |= report_files(self)
         files = {**self.target_files, **files}
         return files | {on_disk.MANIFEST: self._manifest(files).to_json().encode()}
 
@@ -220,7 +224,7 @@ def _is_file(path: str | Path) -> bool:
 
 def _is_own(name: str) -> bool:
     """Whether a file is a bundle's own, and not its target's."""
-    is_record = name in (*on_disk.REQUIRED, on_disk.LEDGER, on_disk.COMPRESSION)
+    is_record = name in (*on_disk.REQUIRED, *on_disk.REPORTS, on_disk.LEDGER, on_disk.COMPRESSION)
     return is_record or name.startswith(f"{SNIPPETS}/")
 
 

@@ -17,6 +17,8 @@ SCHEMA_VERSION: Literal[1] = 1
 MANIFEST, MODEL, CERTIFICATE = "manifest.json", "model.tflite", "certificate.json"
 GOLDEN, PREPROCESS, LEDGER = "golden.npz", "preprocess.json", "ledger.json"
 COMPRESSION = "compression.json"
+REPORT_HTML, REPORT_JSON, REPORT_MARKDOWN = "report.html", "report.json", "report.md"
+REPORTS = (REPORT_HTML, REPORT_JSON, REPORT_MARKDOWN)
 REQUIRED = (MODEL, CERTIFICATE, GOLDEN, PREPROCESS)
 
 DECODER_FORMAT: Literal["tfgreen-decoder"] = "tfgreen-decoder"

@@ -28,6 +28,7 @@ OPTIONAL = {
     "ethos-u-vela": "mcu",
     "codecarbon": "energy",
     "pillow": "images",
+    "jinja2": "report",
     "matplotlib": "report",
 }
 """What only some do need: package → the extra that brings it."""

@@ -19,6 +19,7 @@ from pydantic import ValidationError, model_validator
 
 from tfgreen.errors import InvalidDataError
 from tfgreen.records import Record
+from tfgreen.verification.answer_changes import AnswerChanges
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -260,6 +261,7 @@ class Certificate(Judged):
         calibration: What the ranges were found with, as the export told; `null`: nobody told, or
             none was needed.
         saturation: Every quantized activation; empty where activations are floats.
+        answers: Classes that win and lose on the truth, for every labelled output with classes.
         sqnr_db, agreement: The worst over all outputs; `null` where there is no such number.
         target: What was found out about the target beyond the gates, by subject: see
             `tfgreen.targets`; empty for most profiles.
@@ -283,6 +285,7 @@ class Certificate(Judged):
     sqnr_db: float | None
     agreement: float | None
     metrics: tuple[Metric, ...]
+    answers: tuple[AnswerChanges, ...] = ()
     gates: tuple[GateResult, GateResult, GateResult, GateResult]
     outputs: tuple[OutputFidelity, ...]
     layers: tuple[LayerFidelity, ...]

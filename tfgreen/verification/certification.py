@@ -14,6 +14,7 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import ExportProfile
 from tfgreen.runtimes import dequantize
 from tfgreen.verification import fidelity
+from tfgreen.verification.answer_changes import AnswerChanges
 from tfgreen.verification.certificate import (
     Certificate,
     GateResult,
@@ -169,7 +170,7 @@ class _Certification:
             is_made_up=self._workload.is_made_up,
             stand_in=evidence.stand_in,
         )
-        fidelity_gate, outputs, metrics = self._fidelity()
+        fidelity_gate, outputs, metrics, answers = self._fidelity()
         saturation = evidence.saturation.results(evidence.kernels.peaks())
         gates = (
             check_structure(
@@ -206,6 +207,7 @@ class _Certification:
             sqnr_db=min(ratios, default=None),
             agreement=min(agreements, default=None),
             metrics=metrics,
+            answers=answers,
             gates=gates,
             outputs=outputs,
             layers=evidence.layers.results() if evidence.layers else (),
@@ -218,12 +220,14 @@ class _Certification:
 
     def _fidelity(
         self,
-    ) -> tuple[GateResult, tuple[OutputFidelity, ...], tuple[Metric, ...]]:
+    ) -> tuple[
+        GateResult, tuple[OutputFidelity, ...], tuple[Metric, ...], tuple[AnswerChanges, ...]
+    ]:
         if isinstance(self._compared, GateResult):
-            return self._compared, (), ()
+            return self._compared, (), (), ()
         answers = self._answers(self._compared)
         if isinstance(answers, GateResult):
-            return answers, (), ()
+            return answers, (), (), ()
         trial, limits = self._evidence.layers, self._profile.limits
         layers = trial.results() if trial else ()
         made_up = self._workload.is_made_up
@@ -234,6 +238,7 @@ class _Certification:
             ),
             fidelity.compare_outputs(self._model, self._lineup, answers),
             fidelity.measure_metrics(self._model, self._lineup, answers),
+            fidelity.count_answers(self._model, self._lineup, answers),
         )
 
     def _answers(self, order: tuple[int, ...]) -> fidelity.Answers | GateResult:

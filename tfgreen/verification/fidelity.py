@@ -12,6 +12,7 @@ from tfgreen.errors import UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel, logits
 from tfgreen.profile import Limits
 from tfgreen.verification import metrics
+from tfgreen.verification.answer_changes import AnswerChanges, answer_changes
 from tfgreen.verification.certificate import (
     Check,
     CheckStatus,
@@ -77,6 +78,21 @@ def measure_metrics(model: TfliteModel, lineup: Lineup, answers: Answers) -> tup
         _metric(model.output_names[position], answers, lineup.truth, position)
         for position in sorted(answers.labels)
     )
+
+
+def count_answers(
+    model: TfliteModel, lineup: Lineup, answers: Answers
+) -> tuple[AnswerChanges, ...]:
+    """Right and changed answers of every labelled output that holds classes, on the truth."""
+    found = []
+    for position in sorted(answers.classifying & set(answers.labels)):
+        labels = answers.labels[position]
+        ours = answers.outputs[lineup.truth][position][answers.labelled_from :][: len(labels)]
+        theirs = answers.float_outputs[position][answers.labelled_from :][: len(ours)]
+        if len(ours):
+            name = model.output_names[position]
+            found.append(answer_changes(name, theirs, ours, labels[: len(ours)]))
+    return tuple(found)
 
 
 def judge_fidelity(

@@ -1,0 +1,142 @@
+"""Before and after: the figures that people ask for first."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tfgreen.inspection.records import TfliteInspection
+from tfgreen.inspection.tflite_file import inspect_tflite
+from tfgreen.profile import ExportProfile
+from tfgreen.reporting.page.record import Figure, Value
+from tfgreen.verification.certificate import Certificate, Metric
+
+_GZIP_LEVEL = 9
+
+
+def file_facts(content: bytes) -> dict[str, int]:
+    """Sizes of a `.tflite` file, for the manifest of what is made of it.
+
+    Bytes plain and by gzip -9, numbers in constants, multiply-accumulates of one call.
+    """
+    return _facts(content, inspect_tflite(content))
+
+
+def _facts(content: bytes, inspection: TfliteInspection) -> dict[str, int]:
+    return {
+        "file_bytes": len(content),
+        "gzip_bytes": len(gzip.compress(content, _GZIP_LEVEL, mtime=0)),
+        "parameters": inspection.parameters,
+        "macs": inspection.macs,
+    }
+
+
+def figures_of(
+    content: bytes,
+    inspection: TfliteInspection,
+    certificate: Certificate,
+    profile: ExportProfile,
+    before: Mapping[str, Any],
+) -> Iterator[Figure]:
+    """Accuracy on every kernel set, fidelity, sizes, memory, in the order of the page."""
+    for metric in certificate.metrics:
+        yield from _metric_figures(metric, certificate)
+    yield from _fidelity_figures(certificate, profile)
+    yield from _size_figures(_facts(content, inspection), before, profile)
+    yield from _memory_figures(certificate, profile)
+
+
+def _metric_figures(metric: Metric, certificate: Certificate) -> Iterator[Figure]:
+    is_accuracy = metric.kind == "accuracy"
+    name = "Accuracy" if is_accuracy else "Mean absolute error"
+    several = len(certificate.metrics) > 1
+    for kernel_set, value in metric.kernel_sets.items():
+        facts = certificate.kernel_sets.get(kernel_set)
+        role = " (truth)" if facts is not None and facts.role == "truth" else ""
+        output = f" of {metric.output}" if several else ""
+        yield Figure(
+            key=f"metric/{metric.output}/{kernel_set}",
+            label=f"{name}{output} on {kernel_set}{role}",
+            unit="share" if is_accuracy else "error",
+            before=None if metric.float_model is None else Value.exactly(metric.float_model),
+            after=Value.exactly(value),
+            better="more" if is_accuracy else "less",
+            how=f"on {metric.samples.get(kernel_set, 0):,} labelled samples",
+        )
+
+
+def _fidelity_figures(certificate: Certificate, profile: ExportProfile) -> Iterator[Figure]:
+    if certificate.agreement is not None:
+        yield Figure(
+            key="agreement",
+            label="Same answer as the float model",
+            unit="share",
+            after=Value.exactly(certificate.agreement),
+            better="more",
+            limit=profile.limits.agreement,
+        )
+    if certificate.sqnr_db is not None:
+        yield Figure(
+            key="sqnr",
+            label="Signal to quantization noise (SQNR)",
+            unit="dB",
+            after=Value.exactly(certificate.sqnr_db),
+            better="more",
+            how="before a trailing softmax, on the truth",
+            limit=profile.limits.sqnr_db,
+        )
+
+
+def _size_figures(
+    after: Mapping[str, int], before: Mapping[str, Any], profile: ExportProfile
+) -> Iterator[Figure]:
+    for key, label, unit in (
+        ("file_bytes", "File", "bytes"),
+        ("gzip_bytes", "File, with gzip -9", "bytes"),
+        ("parameters", "Parameters", "count"),
+        ("macs", "Multiply-accumulates of a call", "count"),
+    ):
+        known = before.get(key)
+        yield Figure.model_validate(
+            {
+                "key": key,
+                "label": label,
+                "unit": unit,
+                "before": Value.exactly(known) if isinstance(known, int) else None,
+                "after": Value.exactly(after[key]),
+                "better": "less",
+                "limit": profile.budgets.file_bytes if key == "file_bytes" else None,
+            }
+        )
+
+
+def _memory_figures(certificate: Certificate, profile: ExportProfile) -> Iterator[Figure]:
+    if certificate.arena_bytes is not None:
+        yield Figure(
+            key="arena_bytes",
+            label="Tensor arena",
+            unit="bytes",
+            after=Value.exactly(certificate.arena_bytes),
+            better="less",
+            how="in use after loading, TensorFlow Lite Micro on a 64-bit host",
+            limit=profile.budgets.arena_bytes,
+        )
+    npu = certificate.target.get("npu", {})
+    if not isinstance(npu, Mapping) or npu.get("status") != "compiled":
+        return
+    for key, label, unit in (
+        ("sram_bytes", "SRAM of the NPU", "bytes"),
+        ("inference_seconds", "Latency on the NPU", "seconds"),
+    ):
+        if isinstance(npu.get(key), int | float):
+            yield Figure.model_validate(
+                {
+                    "key": f"npu/{key}",
+                    "label": label,
+                    "unit": unit,
+                    "after": Value.exactly(npu[key]),
+                    "better": "less",
+                    "how": "Vela's estimate, not measured",
+                }
+            )

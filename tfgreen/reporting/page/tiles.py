@@ -1,0 +1,79 @@
+"""The four numbers at the top of the page: what was kept, what was won, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tfgreen.footprint.wording import seconds_text
+from tfgreen.reporting.page.record import BundleReport, Figure
+from tfgreen.reporting.page.values import change_text, outcome_of, value_text
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number with what it means and what it is held against."""
+
+    label: str
+    number: str
+    note: str
+    outcome: str = "even"
+
+
+def tiles_of(report: BundleReport) -> list[Tile]:
+    """Answers, size, memory or time, and the cost of it."""
+    return [*_answers(report), *_size(report), *_running(report), _cost(report)]
+
+
+def _answers(report: BundleReport) -> Iterator[Tile]:
+    figures = {figure.key: figure for figure in report.figures}
+    metric = next((one for one in report.figures if one.key.startswith("metric/")), None)
+    if metric is not None:
+        name = metric.label.split(" on ")[0]
+        note = f"{change_text(metric)}; float {value_text(metric.before, metric.unit)}"
+        yield Tile(name, value_text(metric.after, metric.unit), note, outcome_of(metric))
+    elif "agreement" in figures:
+        agreement = figures["agreement"]
+        text = value_text(agreement.after, agreement.unit)
+        yield Tile("Same answers", text, "as the float model; no labels were given")
+    elif "sqnr" in figures:
+        sqnr = figures["sqnr"]
+        yield Tile("SQNR", value_text(sqnr.after, sqnr.unit), "against the float model")
+
+
+def _size(report: BundleReport) -> Iterator[Tile]:
+    file = next((one for one in report.figures if one.key == "file_bytes"), None)
+    if file is not None:
+        note = change_text(file)
+        if file.before is not None:
+            note += f" than {value_text(file.before, file.unit)}"
+        yield Tile("File", value_text(file.after, file.unit), note, outcome_of(file))
+
+
+def _running(report: BundleReport) -> Iterator[Tile]:
+    wanted = ("latency", "npu/inference_seconds", "arena_bytes", "macs")
+    for key in wanted:
+        figure = next((one for one in report.figures if one.key == key), None)
+        if figure is None or figure.after is None:
+            continue
+        note = change_text(figure) or _limit_text(figure) or figure.how
+        yield Tile(figure.label, value_text(figure.after, figure.unit), note, outcome_of(figure))
+        return
+
+
+def _limit_text(figure: Figure) -> str:
+    if figure.limit is None or figure.after is None:
+        return ""
+    share = figure.after.typical / figure.limit if figure.limit else 0.0
+    return f"{share:.0%} of the {figure.limit / 1024:,.0f} KB budget"
+
+
+def _cost(report: BundleReport) -> Tile:
+    spent = report.spent_total
+    if spent is None:
+        return Tile("Cost of making it", "not recorded", "the bundle keeps no ledger")
+    joules = value_text(spent.joules, "joules")
+    number, _, bounds = joules.partition(" (")
+    within = f", {bounds.rstrip(')')}" if bounds else ""
+    time = seconds_text(spent.cpu_seconds)
+    return Tile("Cost of making it", number, f"{spent.method}{within}; {time} of processor time")

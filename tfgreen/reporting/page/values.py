@@ -1,0 +1,87 @@
+"""Values with their bounds as people read them, and what became of them."""
+
+from __future__ import annotations
+
+from tfgreen.footprint.amounts import Amount
+from tfgreen.footprint.wording import amount_text, plain_amount_text, seconds_text
+from tfgreen.reporting.page.record import Figure, Unit, Value
+from tfgreen.reporting.wording import ABSENT, bytes_text, share_text
+
+_PREFIXED = {"joules": "J", "grams": "g", "seconds": "s"}
+_NOTHING = 5e-7
+
+
+def value_text(value: Value | None, unit: Unit) -> str:
+    """A value in its unit, its bounds behind it.
+
+    >>> value_text(Value(typical=4, low=0.9, high=9.1), "joules")
+    '4 J (0.9 to 9.1)'
+    >>> value_text(Value.exactly(45664), "bytes"), value_text(None, "share")
+    ('44.6 KB', '–')
+    """
+    if value is None:
+        return ABSENT
+    number = value.typical
+    if unit == "share":
+        return share_text(number)
+    if unit == "bytes":
+        return bytes_text(round(number))
+    if unit == "count":
+        return f"{number:,.0f}"
+    if unit == "dB":
+        return f"{number:.1f} dB"
+    if unit == "error":
+        return f"{number:.4g}"
+    amount = Amount(low=value.low, typical=number, high=value.high)
+    if unit == "money":
+        return plain_amount_text(amount)
+    return seconds_text(number) if _is_long(value, unit) else amount_text(amount, _PREFIXED[unit])
+
+
+def _is_long(value: Value, unit: Unit) -> bool:
+    return unit == "seconds" and value.is_exact
+
+
+def change_text(figure: Figure) -> str:
+    """What became of a figure: points of a share, a factor of anything else.
+
+    >>> half = Figure(key="f", label="File", unit="bytes", better="less",
+    ...               before=Value.exactly(200), after=Value.exactly(100))
+    >>> change_text(half)
+    '2.00× smaller'
+    """
+    if figure.before is None or figure.after is None:
+        return ""
+    before, after = figure.before.typical, figure.after.typical
+    if figure.unit == "share":
+        return points_text(after - before)
+    if abs(after - before) <= _NOTHING * max(abs(before), abs(after)):
+        return "the same"
+    if before <= 0 or after <= 0:
+        return ""
+    less, more = {"seconds": ("faster", "slower"), "bytes": ("smaller", "larger")}.get(
+        figure.unit, ("less", "more")
+    )
+    return f"{before / after:.2f}× {less}" if after < before else f"{after / before:.2f}× {more}"
+
+
+def points_text(difference: float) -> str:
+    """A difference of two shares, in percentage points with a sign.
+
+    >>> points_text(-0.0123), points_text(0)
+    ('−1.23 points', '±0 points')
+    """
+    points = 100 * difference
+    if abs(points) < 5e-3:
+        return "±0 points"
+    return f"{'+' if points > 0 else '−'}{abs(points):.2f} points"
+
+
+def outcome_of(figure: Figure) -> str:
+    """ "gain", "loss" or "even": for colours, which never stand alone."""
+    if figure.before is None or figure.after is None:
+        return "even"
+    change = figure.after.typical - figure.before.typical
+    if abs(change) <= _NOTHING * max(1.0, abs(figure.before.typical)):
+        return "even"
+    return "gain" if (change > 0) == (figure.better == "more") else "loss"
