@@ -30,7 +30,6 @@ from tfgreen.footprint.wording import count_text, seconds_text
 NAMES = ("ptq", "qat", "pqat-80")
 FOLDER = keyword_trials.CACHE.parent / "break-even"
 KERNEL_SET = "xnnpack"
-ONE_THREAD = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 HEADER = ("compression", "seed", "fits", "export", "inference / float's", "pays after", "range")
 
 
@@ -42,7 +41,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=5)
     parser.add_argument("--trial", type=int, metavar="SEED", help="meter one in this process")
     given = parser.parse_args()
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    os.environ.update(keyword_trials.ONE_THREAD)
     if given.trial is not None:
         for name in given.variants:
             meter_trial(name, given.trial)

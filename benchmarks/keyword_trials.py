@@ -32,6 +32,10 @@ CACHE = Path(__file__).parent / ".cache" / "trials"
 SEEDS = (0, 1, 2)
 BATCH_SIZE = 32
 CALIBRATION_CLIPS = 400
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
+)
+"""For the environment, before TensorFlow is imported."""
 _FLOAT_EPOCHS = 40
 _PEAK_LEARNING_RATE = 4e-3
 _SHIFT_FRAMES = 6

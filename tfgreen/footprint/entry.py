@@ -21,6 +21,7 @@ Moment = Annotated[str, StringConstraints(pattern=r"^[0-9T:.+-]{10,40}$")]
 
 SCHEMA_VERSION: Literal[1] = 1
 TRAIN = "train"
+_REMEDY = "Give one that tfgreen wrote, or move this one away and begin anew."
 
 
 class Entry(Record):
@@ -85,7 +86,7 @@ class LedgerDocument(Record):
         try:
             fields = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InvalidDataError(f"{where} is no ledger: it is no JSON.") from error
+            raise InvalidDataError(f"{where} is no ledger: it is no JSON. {_REMEDY}") from error
         version = fields.get("schema_version") if isinstance(fields, dict) else None
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise InvalidDataError(
@@ -97,7 +98,8 @@ class LedgerDocument(Record):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             at = ".".join(map(str, first["loc"])) or "document"
-            raise InvalidDataError(f"{where} is no ledger: at '{at}', {first['msg']}.") from error
+            message = f"{where} is no ledger: at '{at}', {first['msg']}. {_REMEDY}"
+            raise InvalidDataError(message) from error
 
 
 def longer(one: Entry, other: Entry) -> Entry:
