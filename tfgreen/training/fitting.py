@@ -1,0 +1,150 @@
+"""`tg.fit`: train a Keras model with good defaults, within a budget, and tell what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tfgreen.errors import UsageError
+from tfgreen.footprint.entry import Purpose
+from tfgreen.footprint.ledger import Ledger
+from tfgreen.footprint.meter import Meter
+from tfgreen.training.budget import Budget
+from tfgreen.training.compiling import settings_for
+from tfgreen.training.feeding import Feed, feed_of
+from tfgreen.training.optimizers import optimizer_for, package_of, spare_vectors
+from tfgreen.training.rate_callback import PlateauCallback, RateCallback
+from tfgreen.training.result import FitResult
+from tfgreen.training.schedules import function_of
+
+if TYPE_CHECKING:
+    from tfgreen.training.budget_callback import BudgetCallback
+
+
+def fit(
+    model: Any,
+    data: Any,
+    *,
+    validation_data: Any = None,
+    epochs: int = 20,
+    initial_epoch: int = 0,
+    batch_size: int = 32,
+    optimizer: str = "adamw",
+    learning_rate: float | None = None,
+    weight_decay: float | None = None,
+    schedule: str = "one-cycle",
+    loss: Any = None,
+    metrics: Any = None,
+    metric: str | None = None,
+    budget: Budget | BudgetCallback | None = None,
+    seed: int | None = None,
+    callbacks: Sequence[Any] = (),
+    ledger: Ledger | None = None,
+    stage: str = "train",
+    purpose: Purpose | None = None,
+    verbose: Any = "auto",
+    **fit_arguments: Any,
+) -> FitResult:
+    """Train a model of Keras 3 or tf_keras in place, and put the weights of its best epoch back.
+
+    It comes back compiled with the optimizer that trained it, at the peak learning rate.
+
+    Args:
+        model: compiled or not; what `prepare` of a technique gave, too.
+        data: (x, y) or (x, y, sample weights), or whatever else the model's own `fit` takes.
+        validation_data: as the model's own `fit` takes it; evaluated after every epoch.
+        epochs: at most so many. initial_epoch: the first one, to take a training up again.
+        batch_size: of arrays; other data come in batches.
+        optimizer: "adamw", "adam", "lion" or "sgd-nesterov".
+        learning_rate: at the peak of the schedule; by default one that suits the optimizer.
+        weight_decay: of kernels, not of vectors; by default one that suits the optimizer.
+        schedule: "one-cycle", "cosine" (with warm-up), "reduce-on-plateau" or "constant". Where
+            a budget ends the training before its last epoch, the schedule follows the budget.
+        loss, metrics: by default those that the model is compiled with.
+        metric: a key of the history that chooses the best epoch; by default that of the budget,
+            else val_loss, or loss where nothing is evaluated.
+        budget: when to stop, or the callback of a budget that other fits have used, too.
+        seed: sets the random seeds of Python, NumPy and TensorFlow, and the order of samples in
+            each epoch (`tfgreen.training.order.epoch_order`). None leaves both to Keras.
+        callbacks: further ones, for the model's own `fit`.
+        ledger: takes the entry, under the name `stage`.
+        verbose, fit_arguments: for the model's own `fit`.
+
+    Raises:
+        UnknownNameError: an optimizer or schedule that there is not, with the closest.
+        UsageError: no loss, or a metric that the history does not have.
+        InvalidDataError: arrays of different lengths.
+
+    A fit that raises, or is interrupted, leaves the best weights so far, and its entry.
+    """
+    follow = function_of(schedule)
+    made, peak = optimizer_for(model, optimizer, learning_rate, weight_decay)
+    settings = settings_for(model, loss, metrics)
+    _check_epochs(epochs, initial_epoch)
+    feed = feed_of(data, batch_size, seed, initial_epoch)
+    watch = _watch(budget, metric)
+    rates = PlateauCallback(peak, metric) if follow is None else RateCallback(follow, peak, watch)
+    book = ledger if ledger is not None else Ledger()
+    known = {entry.id for entry in book.entries}
+    with book.stage(stage, purpose=purpose, meter=Meter()):
+        if seed is not None:
+            package_of(model).utils.set_random_seed(seed)
+        model.compile(optimizer=made, **settings)
+        spare_vectors(model)
+        arguments = {
+            "validation_data": validation_data, "epochs": epochs, "initial_epoch": initial_epoch,
+            "verbose": verbose, **fit_arguments,
+        }  # fmt: skip
+        history = _run(model, feed, [watch, rates, *callbacks], watch, arguments)
+        model.optimizer.learning_rate = peak
+    (entry,) = [one for one in book.entries if one.id not in known and one.stage == stage]
+    begun = len(history.epoch)
+    return FitResult(
+        history={name: list(map(float, values)) for name, values in history.history.items()},
+        stopped=_why(watch, begun, epochs - initial_epoch),
+        entry=entry,
+        metric=watch.metric.name if watch.metric else "",
+        best=watch.best,
+        best_epoch=watch.best_epoch,
+        epochs=begun,
+    )
+
+
+def _run(
+    model: Any, feed: Feed, callbacks: list[Any], watch: BudgetCallback, arguments: dict[str, Any]
+) -> Any:
+    """The model's own fit; one that does not come to its end leaves the best weights."""
+    try:
+        return model.fit(**feed.arguments, **arguments, callbacks=callbacks)
+    except BaseException:
+        watch.close()
+        raise
+
+
+def _watch(budget: Budget | BudgetCallback | None, metric: str | None) -> BudgetCallback:
+    """The callback that follows the metric, with or without limits."""
+    given = budget if budget is not None else Budget()
+    if not isinstance(given, Budget):
+        return given
+    if metric is not None and given.metric not in (None, metric):
+        raise UsageError(
+            f"Received metric='{metric}' and a budget for '{given.metric}'. Name one of the two."
+        )
+    return (given if metric is None else replace(given, metric=metric)).callback()
+
+
+def _check_epochs(epochs: int, initial_epoch: int) -> None:
+    if not 0 <= initial_epoch < epochs:
+        raise UsageError(
+            f"Received epochs={epochs} and initial_epoch={initial_epoch}; expected at least one "
+            "epoch, and a first one before the last."
+        )
+
+
+def _why(watch: BudgetCallback, begun: int, asked: int) -> str:
+    if watch.stopped is not None:
+        return watch.stopped
+    if begun < asked:
+        return f"Stopped after epoch {watch.last_epoch}: another callback ended the training."
+    return f"Ran to the end: all {asked} epochs."
