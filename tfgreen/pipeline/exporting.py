@@ -22,9 +22,11 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.footprint.ledger import Ledger, as_ledger
 from tfgreen.given_samples import GivenSamples
 from tfgreen.models.loading import ModelSource, identify, save_for_worker
+from tfgreen.pipeline.origin import model_facts, request_facts
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
 from tfgreen.reporting import certificate_summary
 from tfgreen.reporting.encoding_text import encodings_summary
+from tfgreen.reporting.page.figures import file_facts
 from tfgreen.reporting.progress import live_progress
 from tfgreen.reporting.repair_text import repair_summary
 from tfgreen.runtimes import quantize_inputs
@@ -171,7 +173,7 @@ def make_bundle(
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder, spent.stage("conversion"):
         place = _as_file(model, Path(folder) / "model", profile.batch)
         source = identify(place)
-        origin = _model_facts(source, is_file=isinstance(model, str | Path))
+        origin = model_facts(source, is_file=isinstance(model, str | Path))
         tell("reading the data", 0, 0)
         data = _read_data(source, calibration, evaluate, profile, options)
         calibration_inputs = None if data.calibration is None else data.calibration.inputs
@@ -210,6 +212,8 @@ def make_bundle(
         profile=profile,
         facts={
             "model": origin,
+            "request": request_facts(model, options),
+            "float_file": file_facts(float_content),
             **conversion.facts,
             "repair": None if repaired is None else repaired.record.to_facts(),
             "encoding": encoded.to_facts(),
@@ -328,12 +332,6 @@ def _as_file(model: Any, folder: Path, batch: int) -> str:
         return str(model)
     folder.mkdir(parents=True)
     return str(save_for_worker(model, folder, batch=batch))
-
-
-def _model_facts(source: ModelSource, *, is_file: bool) -> dict[str, str | None]:
-    """Which model it was; without a hash where it came as an object or from a function."""
-    sha256 = source.sha256 if is_file else ""
-    return {"kind": source.kind, "sha256": sha256 or None, "keras_version": source.keras_version}
 
 
 def _read_data(

@@ -96,8 +96,8 @@ def report_of(
 
 
 def _name(facts: Mapping[str, Any]) -> str:
-    model = facts.get("model")
-    told = model.get("name") if isinstance(model, Mapping) else None
+    request = facts.get("request")
+    told = request.get("name") if isinstance(request, Mapping) else None
     return str(told or "model")
 
 

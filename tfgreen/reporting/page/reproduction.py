@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from tfgreen.reporting.page.record import Reproduction, Skipped
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
 
+_DEFAULTS = {"samples": 64, "encoding": "auto"}
 _MODEL, _DATA, _BUNDLE = "MODEL", "DATA", "BUNDLE/"
 
 
@@ -40,37 +40,32 @@ def _commands(bundle: Bundle) -> Iterator[str]:
 
 
 def _export(bundle: Bundle) -> list[str]:
-    facts = bundle.facts
-    command = ["tfgreen", "export", _told(facts, "path", _MODEL)]
+    request = bundle.facts.get("request")
+    request = dict(request) if isinstance(request, Mapping) else {}
+    model = str(request.pop("model", None) or _MODEL)
+    request.pop("name", None)
+    command = ["tfgreen", "export", model]
     if bundle.compression is not None:
         name = bundle.compression.recipe_name
-        command = ["tfgreen", "compress", _told(facts, "path", _MODEL), "--recipe", name]
-        command += ["--train", _DATA]
+        command = ["tfgreen", "compress", model, "--recipe", name, "--train", _DATA]
     command += ["--profile", bundle.profile.name, *_overrides(bundle.profile)]
     if bundle.calibration_sha256 is not None:
         command += ["--calibration", _source(bundle.calibration_source)]
     if bundle.evaluation_sha256 is not None:
         command += ["--evaluate", _source(bundle.evaluation_source)]
-    options = facts.get("options")
-    for name, value in options.items() if isinstance(options, Mapping) else ():
+    for name, value in request.items():
         command += _option(str(name), value)
     return [*command, "-o", _BUNDLE]
 
 
-def _told(facts: Mapping[str, Any], key: str, otherwise: str) -> str:
-    model = facts.get("model")
-    found = model.get(key) if isinstance(model, Mapping) else None
-    return str(found) if found else otherwise
-
-
 def _source(source: str | None) -> str:
     """A path as it is; what came as an array has none."""
-    return source if source and re.fullmatch(r"\S+", source) else _DATA
+    return _DATA if source in (None, "arrays") or source.startswith("the ") else source
 
 
 def _option(name: str, value: Any) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
-    if value is None or value is False:
+    if value is None or value is False or _DEFAULTS.get(name) == value:
         return []
     return [flag] if value is True else [flag, str(value)]
 

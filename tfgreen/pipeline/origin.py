@@ -1,0 +1,36 @@
+"""What a bundle tells about where it comes from: the model, and what was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfgreen.models.loading import ModelSource
+
+if TYPE_CHECKING:
+    from tfgreen.pipeline.exporting import ExportOptions
+
+
+def model_facts(source: ModelSource, *, is_file: bool) -> dict[str, str | None]:
+    """Which model it was; without a hash where it came as an object or from a function."""
+    sha256 = source.sha256 if is_file else ""
+    return {"kind": source.kind, "sha256": sha256 or None, "keras_version": source.keras_version}
+
+
+def request_facts(model: Any, options: ExportOptions) -> dict[str, Any]:
+    """What was asked for, by the names of the command line's options; objects have no name there."""
+    is_text = isinstance(model, str | Path)
+    against = options.against
+    conversion = options.conversion
+    objects = conversion.custom_objects
+    return {
+        "model": str(model) if is_text else None,
+        "name": Path(model).stem if is_text else getattr(model, "name", None),
+        "against": str(against) if isinstance(against, str | Path) else None,
+        "samples": options.samples,
+        "encoding": options.encoding,
+        "repair": options.repair,
+        "custom_objects": objects if isinstance(objects, str) else None,
+        "allow_unsafe": conversion.allow_unsafe,
+        "allow_select_ops": conversion.allow_select_ops,
+    }
