@@ -18,7 +18,7 @@ def model_facts(source: ModelSource, *, is_file: bool) -> dict[str, str | None]:
 
 
 def request_facts(model: Any, options: ExportOptions) -> dict[str, Any]:
-    """What was asked for, by the names of the command line's options; objects have no name there."""
+    """What was asked for, by the names of the options; an object has no path, but its own name."""
     is_text = isinstance(model, str | Path)
     against = options.against
     conversion = options.conversion
