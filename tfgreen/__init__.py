@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tfgreen.compression.pruning.report import pruning_report
     from tfgreen.compression.pruning.sensitivity import sensitivity_scan
     from tfgreen.compression.quantization.quantization import QuantizationAwareTraining
+    from tfgreen.endurance import robustness
     from tfgreen.errors import (
         ConversionError,
         GateError,
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from tfgreen.training.result import FitResult
     from tfgreen.verification.certificate import Certificate
     from tfgreen.verification.diagnosis.record import Diagnosis
+    from tfgreen.verification.robustness.record import Robustness
 
     __version__: str
 
@@ -126,6 +128,7 @@ __all__ = [
     "QuantizationAwareTraining",
     "Recipe",
     "RemoteHostError",
+    "Robustness",
     "SlicedDecoder",
     "Stage",
     "TeacherCache",
@@ -159,6 +162,7 @@ __all__ = [
     "register_twin",
     "repair",
     "report",
+    "robustness",
     "sensitivity_scan",
     "slice_decoder",
     "verify",
@@ -215,6 +219,8 @@ _MODULES = {
     "register_twin": "tfgreen.models.bridge",
     "repair": "tfgreen.mending",
     "report": "tfgreen.accounting.report",
+    "Robustness": "tfgreen.verification.robustness.record",
+    "robustness": "tfgreen.endurance",
     "sensitivity_scan": "tfgreen.compression.pruning.sensitivity",
     "slice_decoder": "tfgreen.generative.slicing",
     "SlicedDecoder": "tfgreen.generative.slicing",

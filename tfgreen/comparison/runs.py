@@ -22,7 +22,7 @@ from tfgreen.runtimes import (
 )
 from tfgreen.verification.certificate import Certificate
 from tfgreen.verification.execution import TASK_TIMEOUT_SECONDS, Executor, OnProgress
-from tfgreen.verification.lineup import STAND_IN, Lineup
+from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import is_classification
 from tfgreen.verification.oracle import rounding_of
 from tfgreen.verification.runtime import EndToEnd, judge_runtime
@@ -41,11 +41,6 @@ class EverySet:
     verdicts: tuple[RuntimeVerdict, ...]
     arena_bytes: int | None
     sample_seconds: float
-
-
-def truth_here(truth: str) -> str:
-    """The truth, or what stands in for it where it is not installed."""
-    return truth if availability(truth).available else STAND_IN
 
 
 def run_everywhere(

@@ -15,7 +15,7 @@ from tfgreen.benchmarking.files import TimedFile
 from tfgreen.benchmarking.latency import Effort, benchmark_files
 from tfgreen.benchmarking.record import Benchmark
 from tfgreen.comparison.record import Comparison, Width, WidthRow
-from tfgreen.comparison.runs import answers_of, run_everywhere, truth_here
+from tfgreen.comparison.runs import answers_of, run_everywhere
 from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
 from tfgreen.errors import TfgreenError, UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel
@@ -26,7 +26,8 @@ from tfgreen.recheck import input_specs
 from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification.certificate import Certificate
-from tfgreen.verification.scoring import Scoring, difference, real_answers
+from tfgreen.verification.lineup import truth_here
+from tfgreen.verification.scoring import Scoring, affordable_rows, difference, real_answers
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
 from tfgreen.writing import check_writable, refuse_existing, write_folder
 
@@ -48,7 +49,6 @@ NOTES = (
     "The arena is TensorFlow Lite Micro's on a 64-bit host; a 32-bit target's is somewhat smaller.",
 )
 _JUDGED_AS = "mobile-float16"
-_SCORING_SECONDS, _LEAST_SCORED = 120.0, 50
 
 
 def compare(
@@ -258,16 +258,6 @@ class _Trial:
         both = ~np.isnan(self._float_scores[rows])
         apart = difference(scores[both], self._float_scores[rows][both])
         return {**told, "difference": apart}
-
-
-def affordable_rows(samples: int, sample_seconds: float) -> np.ndarray:
-    """Row numbers, evenly spaced, that a kernel set answers within two minutes.
-
-    >>> affordable_rows(5, 0.001), len(affordable_rows(2000, 0.5))
-    (array([0, 1, 2, 3, 4]), 240)
-    """
-    most = max(_LEAST_SCORED, int(_SCORING_SECONDS / max(sample_seconds, 1e-9)))
-    return np.round(np.linspace(0, samples - 1, min(samples, most))).astype(np.intp)
 
 
 def timed_again(

@@ -27,6 +27,7 @@ from tfgreen.user_code import import_function, working_directory_first
 
 __all__ = [
     "ModelSource",
+    "as_file",
     "flavour_of",
     "identify",
     "load_model",
@@ -126,6 +127,14 @@ def save_for_worker(model: Any, folder: Path, *, batch: int = 1) -> Path:
             "keras.ops), or build the model under KERAS_BACKEND=tensorflow."
         ) from problem
     return path
+
+
+def as_file(model: Any, folder: Path, *, batch: int = 1) -> str:
+    """A path (or "module:function") as it is; a model object saved in a folder that this makes."""
+    if isinstance(model, str | Path):
+        return str(model)
+    folder.mkdir(parents=True)
+    return str(save_for_worker(model, folder, batch=batch))
 
 
 def flavour_of(model: object) -> Flavour:

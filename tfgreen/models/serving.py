@@ -79,7 +79,7 @@ def serve_model(model: Any, batch: int) -> Serving:
     were never called.
     """
     is_keras3 = flavour_of(model) == "keras3"
-    call = _keras3_call(model) if is_keras3 else _keras2_call(model)
+    call = keras_call(model)
     owner = tf.Module()
     owner.variables_kept = [v.value if is_keras3 else v for v in model.variables]
     return _serving(call, batch, owner, f"model '{model.name}'")
@@ -107,7 +107,7 @@ def serve_saved_model(folder: Path, batch: int) -> Serving:
     signature = loaded.signatures[name]
     wanted = signature.structured_input_signature[1]
     names = sorted(wanted)
-    call = _Call(
+    call = Call(
         specs=[_named(wanted[name], name) for name in names],
         run=lambda tensors: signature(**dict(zip(names, tensors, strict=True))),
         names=lambda result: sorted(result),
@@ -118,7 +118,7 @@ def serve_saved_model(folder: Path, batch: int) -> Serving:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """How to call a model on flat tensors: their specs, the call, names for the flat result."""
 
     specs: Sequence[tf.TensorSpec]
@@ -126,7 +126,7 @@ class _Call:
     names: Callable[[Any], Sequence[str]]
 
 
-def _serving(call: _Call, batch: int, owner: Any, noun: str) -> Serving:
+def _serving(call: Call, batch: int, owner: Any, noun: str) -> Serving:
     inputs = tuple(_input_spec(spec, batch, noun) for spec in call.specs)
     signature = [tf.TensorSpec((batch, *s.shape), s.dtype, name=s.name) for s in inputs]
 
@@ -170,14 +170,19 @@ def _input_spec(spec: tf.TensorSpec, batch: int, noun: str) -> InputSpec:
     return InputSpec(spec.name, tuple(spec.shape[1:]), dtype)
 
 
-def _keras3_call(model: Any) -> _Call:
+def keras_call(model: Any) -> Call:
+    """How to call a live Keras 3 (on TensorFlow) or tf_keras model; raises as `serve_model`."""
+    return _keras3_call(model) if flavour_of(model) == "keras3" else _keras2_call(model)
+
+
+def _keras3_call(model: Any) -> Call:
     import keras
 
     if model.built and getattr(model, "inputs", None):
         is_sequential = isinstance(model, keras.Sequential)
         structure = model.inputs[0] if is_sequential else model.input
         names = [model.layers[-1].name] if is_sequential else model.output_names
-        return _Call(
+        return Call(
             specs=[_keras3_spec(tensor) for tensor in model.inputs],
             run=lambda flat: model(
                 keras.tree.pack_sequence_as(structure, list(flat)), training=False
@@ -208,13 +213,13 @@ def _keras3_spec(tensor: Any) -> Any:
     return _free_batch(tf.TensorSpec(tensor.shape, tensor.dtype), name)
 
 
-def _keras2_call(model: Any) -> _Call:
+def _keras2_call(model: Any) -> Call:
     if getattr(model, "inputs", None):
         specs = [
             _free_batch(tensor.type_spec, name)
             for name, tensor in zip(model.input_names, model.inputs, strict=True)
         ]
-        return _Call(
+        return Call(
             specs=specs,
             run=lambda flat: model(flat[0] if len(flat) == 1 else list(flat), training=False),
             names=lambda result: _output_names(result, model.output_names),
@@ -230,7 +235,7 @@ def _keras2_call(model: Any) -> _Call:
 
 def _subclassed_call(
     model: Any, positional: Mapping[str, Any], keywords: Mapping[str, Any]
-) -> _Call:
+) -> Call:
     """positional, keywords: nested structures of specs by the name of the argument."""
     wanted = [list(positional.values()), dict(keywords)]
 
@@ -242,7 +247,7 @@ def _subclassed_call(
     named += [_names_of(keywords[name], name) for name in sorted(keywords)]
     names = unique_names([name for part in named for name in part])
     specs = zip(tf.nest.flatten(wanted), names, strict=True)
-    return _Call(
+    return Call(
         specs=[_named(spec, name) for spec, name in specs],
         run=run,
         names=lambda result: _output_names(result, None),

@@ -17,6 +17,11 @@ STAND_IN = "reference"
 """Judges in place of a truth that is not installed: the micro kernels were made from it."""
 
 
+def truth_here(truth: str) -> str:
+    """The truth, or what stands in for it where it is not installed."""
+    return truth if availability(truth).available else STAND_IN
+
+
 @dataclass(frozen=True)
 class Lineup:
     """The kernel sets of a profile as they are found on this machine.

@@ -14,6 +14,11 @@ from tfgreen.runtimes import dequantize
 from tfgreen.verification.metrics import check_labels, classes, is_classification, per_sample
 from tfgreen.verification.workload import batch_of
 
+SCORING_SECONDS = 120.0
+"""For which a slow kernel set answers samples."""
+
+_LEAST_SCORED = 50
+
 ScoreKind = Literal["accuracy", "mean-absolute-error", "agreement"]
 
 
@@ -67,12 +72,19 @@ class Scoring:
             errors = np.abs(answers.astype(np.float64) - wanted)
             return np.asarray(errors.reshape(len(answers), -1).mean(axis=1))
         picked = classes(answers)
-        if (
-            wanted.shape == answers.shape and answers.ndim > 1 and np.size(answers, -1) > 1
-        ):  # one-hot
-            wanted = np.argmax(wanted, axis=-1)
-        right = picked == wanted.reshape(picked.shape)
+        right = picked == _class_numbers(wanted, answers).reshape(picked.shape)
         return np.asarray(right.reshape(len(right), -1).mean(axis=1), np.float64)
+
+    def labels(self, answers: np.ndarray) -> np.ndarray | None:
+        """The class that each sample should have, (n,) int64; None where there is no single one.
+
+        Args:
+            answers: The output's real numbers for all samples, (n, ...).
+        """
+        wanted = _class_numbers(self.wanted, answers)
+        if self.kind == "mean-absolute-error" or wanted.size != len(answers):
+            return None
+        return np.asarray(wanted.reshape(-1), np.int64)
 
     def estimate(self, scores: np.ndarray) -> Estimate:
         """The mean: Wilson's interval for shares of right samples, else the bootstrap's."""
@@ -80,6 +92,13 @@ class Scoring:
             low, high = wilson(int(scores.sum()), len(scores))
             return Estimate(value=float(scores.mean()), low=low, high=high)
         return bootstrapped(scores)
+
+
+def _class_numbers(wanted: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Labels as class numbers: one-hot ones have the shape of the answers."""
+    if wanted.shape == answers.shape and answers.ndim > 1 and np.size(answers, -1) > 1:
+        return np.argmax(wanted, axis=-1)
+    return wanted
 
 
 def difference(scores: np.ndarray, of_float: np.ndarray) -> Estimate:
@@ -94,3 +113,17 @@ def real_answers(model: TfliteModel, outputs: tuple[np.ndarray, ...]) -> tuple[n
         dequantize(per_sample(array, batch), model.tensors[index].quantization)
         for array, index in zip(outputs, model.outputs, strict=True)
     )
+
+
+def affordable_rows(
+    samples: int, sample_seconds: float, seconds: float = SCORING_SECONDS
+) -> np.ndarray:
+    """Row numbers, evenly spaced, that a kernel set answers in that time, two minutes by default.
+
+    Fifty at least, if there are as many.
+
+    >>> affordable_rows(5, 0.001), len(affordable_rows(2000, 0.5))
+    (array([0, 1, 2, 3, 4]), 240)
+    """
+    most = max(_LEAST_SCORED, int(seconds / max(sample_seconds, 1e-9)))
+    return np.round(np.linspace(0, samples - 1, min(samples, most))).astype(np.intp)
