@@ -96,6 +96,7 @@ class Timed:
             leaves_out=estimate.LEAVES_OUT,
             cpu_seconds=cpu_seconds,
             latency_seconds=seconds,
+            spread=row.latency,
             per_thousand=price_of(joules, self.rates, cpu_seconds, times=INFERENCES_OF_SCI),
             money_per_million=self.rates.money(joules * _MILLION, cpu_seconds * _MILLION),
             sci=self.rates.sci(joules, seconds),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from tfgreen.benchmarking.record import Host
+from tfgreen.benchmarking.timings import Spread
 from tfgreen.errors import InvalidDataError
 from tfgreen.footprint.amounts import Amount, NotNegative, Sentence
 from tfgreen.footprint.break_even import BreakEven
@@ -47,6 +48,7 @@ class InferenceCost(Record):
 
     where: a kernel set of this machine, with one thread, or "device".
     cpu_seconds, latency_seconds: None where they say nothing, or nobody told.
+    spread: of the latency, where it was timed here.
     per_thousand: 1,000 inferences. money_per_million: of a million, None without a price.
     sci: of 1,000 inferences, None without a grid factor.
     """
@@ -57,6 +59,7 @@ class InferenceCost(Record):
     leaves_out: tuple[Sentence, ...]
     cpu_seconds: NotNegative | None
     latency_seconds: NotNegative | None
+    spread: Spread | None = None
     per_thousand: Price
     money_per_million: Amount | None = None
     sci: Sci | None = None

@@ -39,7 +39,7 @@ def render_report(report: FootprintReport, *, short: bool = False) -> Renderable
         *claims,
         heading("What the figures do not say"),
         *(bullet(f"{one.name}: {why}") for one in report.files for why in one.absent),
-        *(bullet(f"Left out: {what}.") for what in _left_out(report)),
+        *(bullet(f"Left out: {what}.") for what in left_out(report)),
         *(bullet(note) for note in report.notes),
     )
 
@@ -142,7 +142,8 @@ def _money_cells(grams: Amount | None, money: Amount | None, rates: Rates) -> tu
     return tuple(cells)
 
 
-def _left_out(report: FootprintReport) -> list[str]:
+def left_out(report: FootprintReport) -> list[str]:
+    """What no figure of the report holds, in words."""
     every = [what for one in report.files for cost in one.inferences for what in cost.leaves_out]
     found = list(dict.fromkeys(every))
     if report.rates.embodied is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfgreen.footprint.entry import LedgerDocument, Total
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.inspection.tflite_file import inspect_tflite
-from tfgreen.reporting.page.figures import figures_of
+from tfgreen.reporting.page.figures import cost_figures, figures_of
 from tfgreen.reporting.page.layers import first_culprit, layer_lines, plain_model
 from tfgreen.reporting.page.record import (
     BundleReport,
@@ -67,14 +67,15 @@ def report_of(
         ),
         failures=tuple(map(_line, certificate.failed_checks)),
         warnings=tuple(map(_line, certificate.warnings)),
-        figures=tuple(
-            figures_of(
+        figures=(
+            *figures_of(
                 bundle.content,
                 inspection,
                 certificate,
                 profile,
                 before if isinstance(before, Mapping) else {},
-            )
+            ),
+            *(() if cost is None else cost_figures(cost)),
         ),
         layers=layers,
         culprit=first_culprit(model, layers),

@@ -9,7 +9,7 @@ from typing import Any
 from tfgreen.inspection.records import TfliteInspection
 from tfgreen.inspection.tflite_file import inspect_tflite
 from tfgreen.profile import ExportProfile
-from tfgreen.reporting.page.record import Figure, Value
+from tfgreen.reporting.page.record import CostAccount, Figure, Value
 from tfgreen.verification.certificate import Certificate, Metric
 
 _GZIP_LEVEL = 9
@@ -109,6 +109,32 @@ def _size_figures(
                 "limit": profile.budgets.file_bytes if key == "file_bytes" else None,
             }
         )
+
+
+def cost_figures(cost: CostAccount) -> Iterator[Figure]:
+    """Time, energy and carbon of an inference on the device, or else on the first runtime."""
+    for one in cost.runtimes[:1]:
+        where = "its device" if one.where == "device" else f"{one.where}, this machine"
+        rows = (
+            ("latency", f"Latency on {where}", "seconds", one.before_latency, one.latency),
+            ("joules", "Energy of 1,000 inferences", "joules", one.before_joules, one.joules),
+            ("grams", "CO2e of 1,000 inferences", "grams", one.before_grams, one.grams),
+        )
+        for key, label, unit, before, after in rows:
+            if after is None:
+                continue
+            how = one.method if key != "latency" else "median and quartiles, one thread"
+            yield Figure.model_validate(
+                {
+                    "key": key,
+                    "label": label,
+                    "unit": unit,
+                    "before": before,
+                    "after": after,
+                    "better": "less",
+                    "how": "as it was told" if key == "latency" and after.is_exact else how,
+                }
+            )
 
 
 def _memory_figures(certificate: Certificate, profile: ExportProfile) -> Iterator[Figure]:

@@ -26,7 +26,7 @@ def report_files(bundle: Bundle) -> dict[str, bytes]:
     has_html = can_render_html()
     if not has_html:
         report = report.model_copy(update={"skipped": (NO_HTML, *report.skipped)})
-    files = {REPORT_JSON: report.to_json(), REPORT_MARKDOWN: render_markdown(report)}
+    files = {REPORT_JSON: report.to_json(), REPORT_MARKDOWN: render_markdown([report])}
     if has_html:
         files[REPORT_HTML] = render_html([report])
     return {name: text.encode() for name, text in files.items()}

@@ -12,6 +12,7 @@ from tfgreen.errors import MissingDependencyError
 from tfgreen.footprint.wording import seconds_text
 from tfgreen.reporting.page.plots import Plot, curve_plot, sqnr_plot
 from tfgreen.reporting.page.record import BundleReport
+from tfgreen.reporting.page.side_by_side import rows_of
 from tfgreen.reporting.page.tiles import tiles_of
 from tfgreen.reporting.page.values import change_text, outcome_of, points_text, value_text
 from tfgreen.reporting.wording import bits_text, bytes_text, decibel_text, printable, share_text
@@ -66,7 +67,12 @@ def _environment() -> Any:
         "share": share_text,
         "value": value_text,
     }
-    environment.globals |= {"sqnr_plot": sqnr_plot, "curves": _curves, "tiles_of": tiles_of}
+    environment.globals |= {
+        "sqnr_plot": sqnr_plot,
+        "curves": _curves,
+        "rows_of": rows_of,
+        "tiles_of": tiles_of,
+    }
     return environment
 
 

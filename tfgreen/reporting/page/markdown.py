@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tfgreen.reporting.page.record import BundleReport
+from tfgreen.reporting.page.side_by_side import rows_of
 from tfgreen.reporting.page.values import change_text, value_text
 from tfgreen.reporting.wording import printable
 
 _MOST_LINES = 10
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&-])")
+_SIGNS = {"passed": "✅", "failed": "❌"}
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$&])")
 _LINKED = re.compile(r"(?<=[@#:])(?=\w|//)|(?<=www)(?=\.)")
 
 
-def render_markdown(report: BundleReport) -> str:
-    """GitHub's Markdown; whatever comes from a model or its data shows as the text it is."""
-    return "\n".join(_lines(report)) + "\n"
+def render_markdown(reports: Sequence[BundleReport]) -> str:
+    """GitHub's Markdown of one bundle, or of several with a table of them all before.
+
+    Whatever comes from a model or its data shows as the text it is.
+    """
+    lines = [*_side_by_side(reports)] if len(reports) > 1 else []
+    for report in reports:
+        lines += [*_lines(report), ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _side_by_side(reports: Sequence[BundleReport]) -> Iterator[str]:
+    names = (f"{_SIGNS[report.verdict]} {_plain(report.name)}" for report in reports)
+    yield f"| | {' | '.join(names)} |"
+    yield f"|---|{'--:|' * len(reports)}"
+    for row in rows_of(reports):
+        cells = (
+            f"**{_plain(cell)}**" if place in row.best else _plain(cell)
+            for place, cell in enumerate(row.cells)
+        )
+        yield f"| {_plain(row.label)} | {' | '.join(cells)} |"
+    yield ""
 
 
 def _lines(report: BundleReport) -> Iterator[str]:
-    sign = "✅" if report.verdict == "passed" else "❌"
-    yield f"## {sign} {report.verdict.upper()}: {_plain(report.name)} for {_plain(report.profile)}"
+    verdict = f"{_SIGNS[report.verdict]} {report.verdict.upper()}"
+    yield f"## {verdict}: {_plain(report.name)} for {_plain(report.profile)}"
     yield ""
     yield _plain(report.sentence)
     yield ""

@@ -161,7 +161,7 @@ class RuntimeCost(Record):
     """What `tfgreen report` measured or was told of an inference on one runtime.
 
     latency: seconds of one inference, quartiles around the median. joules, grams: of 1,000
-    inferences. ratio: of the baseline's cost.
+    inferences. The same with `before_`: of the baseline. ratio: of the two costs.
     """
 
     where: str
@@ -171,15 +171,19 @@ class RuntimeCost(Record):
     joules: Value
     grams: Value | None = None
     money_per_million: Value | None = None
+    before_latency: Value | None = None
+    before_joules: Value | None = None
+    before_grams: Value | None = None
     ratio: Value | None = None
     baseline: str | None = None
     break_even: str | None = None
 
 
 class CostAccount(Record):
-    """The footprint of a file, as `tfgreen report` gives it."""
+    """The footprint of a file, as `tfgreen report` gives it. absent: why figures are missing."""
 
     runtimes: tuple[RuntimeCost, ...]
+    absent: tuple[str, ...] = ()
     claims: tuple[str, ...]
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
