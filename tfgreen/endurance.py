@@ -20,6 +20,7 @@ from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification.lineup import truth_here
 from tfgreen.verification.robustness import (
+    ROBUSTNESS_SAMPLES,
     Attacker,
     Plan,
     Robustness,
@@ -30,7 +31,6 @@ from tfgreen.verification.robustness.conditions import ATTACKS
 from tfgreen.verification.shipped import Shipped
 
 OnProgress = Callable[[str, int, int], None]
-SAMPLES = 500
 
 
 def robustness(
@@ -43,7 +43,7 @@ def robustness(
     attacks: Sequence[str] = ATTACKS,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     profile: str | Path | ExportProfile | None = None,
-    samples: int = SAMPLES,
+    samples: int = ROBUSTNESS_SAMPLES,
     seed: int = 0,
     custom_objects: str | None = None,
     allow_unsafe: bool = False,

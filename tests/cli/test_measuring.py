@@ -142,11 +142,19 @@ def test_compare_prints_one_table(files: Path, compared: dict[str, Any]) -> None
 def test_compare_writes_record_and_plot(files: Path, compared: dict[str, Any]) -> None:
     pytest.importorskip("matplotlib")
     done = run(*COMPARE, "--json", "-q", "-o", "w.json", "--plot", "w.png", "--width", "int4")
-    assert json.loads(done.stdout)["schema_version"] == 1
+    assert json.loads(done.stdout)["schema_version"] == 2
     assert Comparison.from_json(Path("w.json").read_bytes()) == COMPARED
     assert Path("w.png").stat().st_size > 5_000
     assert compared["widths"] == ("int4",)
+    assert compared["robustness"] is False
     assert run(*COMPARE, "--plot", "w.png").exit_code == 1
+
+
+def test_compare_takes_a_kind_of_data_or_infers_it(files: Path, compared: dict[str, Any]) -> None:
+    for given, expected in (((), True), (("audio",), "audio")):
+        assert run(*COMPARE, "-q", "--robustness", *given).exit_code == 0
+        assert compared["robustness"] == expected
+    assert run(*COMPARE, "--robustness", "smell").exit_code == 2
 
 
 def test_compare_needs_samples_and_known_widths(files: Path, compared: dict[str, Any]) -> None:

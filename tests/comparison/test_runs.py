@@ -16,6 +16,7 @@ from tfgreen.errors import UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import Limits
 from tfgreen.runtimes import Availability, availability
+from tfgreen.verification import lineup
 from tfgreen.verification.certificate import Certificate, KernelResult
 
 micro_is_here = availability("micro").available
@@ -83,11 +84,12 @@ def test_what_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
         hidden = replace(found, available=False, reason="pip install it")
         return hidden if name in ("micro", "optimized", "numpy") else found
 
-    monkeypatch.setattr(runs, "availability", without)
+    for module in (runs, lineup):
+        monkeypatch.setattr(module, "availability", without)
     found = everywhere(int8_classifier(), (16,))
     assert statuses(found)["micro"] == "missing"
-    assert runs.truth_here("micro") == "reference"
-    assert runs.truth_here("xnnpack") == "xnnpack"
+    assert lineup.truth_here("micro") == "reference"
+    assert lineup.truth_here("xnnpack") == "xnnpack"
 
 
 def test_a_file_that_does_not_run_has_no_answers() -> None:

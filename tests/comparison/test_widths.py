@@ -34,6 +34,7 @@ from tfgreen.errors import (
 )
 from tfgreen.intervals import wilson
 from tfgreen.profile import load_profile
+from tfgreen.verification import scoring
 
 QUICK = Effort(
     sessions=1, rounds=5, budget_seconds=0.1, block_seconds=0.0002, warmup_seconds=0.0, probes=1
@@ -156,11 +157,41 @@ def test_what_is_printed_and_drawn(
         found.plot(tmp_path / "plot.docx")
 
 
+def test_widths_under_corruption(
+    model: Path, exports: list[str], untimed: None, tmp_path: Path
+) -> None:
+    """A panel and tables more; a .tflite has no gradient, and the record says so."""
+    options: dict[str, Any] = {"evaluate": (X, RANDOM.integers(0, 4, 60)), "effort": QUICK}
+    found = compare(model, CALIBRATION, widths=("int8", "int4"), robustness="audio", **options)
+    assert found.robustness is not None
+    assert [row.name for row in found.robustness.rows] == ["float32", "int8"]
+    assert found.robustness.row("int8").clean is not None
+    assert found.robustness.attack is None
+    assert tg.Comparison.from_json(found.to_json()) == found
+    text = found.text()
+    assert "mean of corruptions" in text
+    assert "Not attacked: a .tflite has no gradient" in text
+    assert "Input 'x': audio, as given" in text
+    pytest.importorskip("matplotlib")
+    assert found.plot(tmp_path / "plot.svg").stat().st_size > 5_000
+    before = len(exports)
+    with pytest.raises(UsageError, match="does not follow from its values"):
+        compare(model, CALIBRATION, robustness=True, **options)
+    assert len(exports) == before  # refused before the work
+
+
+def test_a_record_of_version_1_is_read(model: Path, exports: list[str], untimed: None) -> None:
+    found = compare(model, CALIBRATION, evaluate=X, widths=("int8",), effort=QUICK)
+    old = json.loads(found.to_json()) | {"schema_version": 1}
+    del old["robustness"]
+    assert tg.Comparison.from_json(json.dumps(old)).schema_version == 1
+
+
 def test_a_slow_truth_is_asked_less(
     model: Path, exports: list[str], untimed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both are scored on the samples that both answered."""
-    monkeypatch.setattr(widths, "_LEAST_SCORED", 7)
+    monkeypatch.setattr(scoring, "_LEAST_SCORED", 7)
     seconds = {"float32": 0.0, "int8": 1e9}
     honest = widths.run_everywhere
 
@@ -262,4 +293,4 @@ def test_a_trained_model_in_all_widths(keyword_model: TrainedModel, tmp_path: Pa
     assert found.row("int8").file_bytes == len(bundle.content)
     assert found.row("int8").sqnr_db == bundle.certificate.sqnr_db
     assert (tmp_path / "widths.png").stat().st_size > 10_000
-    assert json.loads(done.stdout)["schema_version"] == 1
+    assert json.loads(done.stdout)["schema_version"] == 2

@@ -12,6 +12,8 @@ from tfgreen.cli.verb import Verb
 from tfgreen.reporting.progress import progress
 
 _WIDTHS = ("float32", "float16", "dynamic-int8", "int8", "int16x8", "int4")
+_KINDS = ("image", "audio", "text")
+_FROM_THE_SHAPE = "inferred"
 
 
 @click.command(cls=Verb, short_help="One model in six widths: bytes, accuracy, time, runtimes.")
@@ -33,6 +35,14 @@ _WIDTHS = ("float32", "float16", "dynamic-int8", "int8", "int16x8", "int4")
 @click.option(
     "--keep", type=options.OUTPUT, metavar="FOLDER", help="Write the files to a new folder."
 )
+@click.option(
+    "--robustness",
+    is_flag=False,
+    flag_value=_FROM_THE_SHAPE,
+    type=click.Choice((*_KINDS, _FROM_THE_SHAPE)),
+    metavar="[image|audio|text]",
+    help="Also the accuracy as the data get worse; without a kind, told from the shape.",
+)
 @options.loading
 @options.printing
 def compare(
@@ -40,6 +50,7 @@ def compare(
     calibration: str,
     widths: tuple[str, ...],
     output: str | None,
+    robustness: str | None,
     plot: str | None,
     as_json: bool,
     force: bool,
@@ -58,6 +69,7 @@ def compare(
       tfgreen compare kws.keras --calibration c.npz --evaluate test.npz
       tfgreen compare kws.keras --calibration c.npz --evaluate test.npz --width int8 --json
       tfgreen compare kws.keras --calibration c.npz --evaluate test.npz --plot widths.png
+      tfgreen compare kws.keras --calibration c.npz --evaluate test.npz --robustness audio
 
     Exit code 0, also where a width fails: its row says so.
     """
@@ -74,7 +86,12 @@ def compare(
         refuse_existing(Path(path), force=force)
     with progress(quiet=quiet) as on_progress:
         found = side_by_side(
-            model, calibration, widths=widths or _WIDTHS, on_progress=on_progress, **choices
+            model,
+            calibration,
+            widths=widths or _WIDTHS,
+            robustness={None: False, _FROM_THE_SHAPE: True}.get(robustness, robustness or False),
+            on_progress=on_progress,
+            **choices,
         )
     if output is not None:
         write_files({Path(output): found.to_json().encode()}, force=force)

@@ -1,4 +1,4 @@
-"""The plot of a comparison: score over bytes, and the time of a run."""
+"""The plot of a comparison: score over bytes, the time of a run, score over severity."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfgreen.comparison.record import Comparison
 from tfgreen.drawing import new_figure, save_figure
+from tfgreen.verification.robustness.figure import draw_panel
 
 _INCHES = (10, 4.5)
 
@@ -17,8 +18,12 @@ def draw(comparison: Comparison, path: Path) -> Path:
         MissingDependencyError: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    figure = new_figure("a comparison", _INCHES)
-    left, right = figure.subplots(1, 2)
+    panels = 2 if comparison.robustness is None else 3
+    figure = new_figure("a comparison", (_INCHES[0] * panels / 2, _INCHES[1]))
+    left, right, *further = figure.subplots(1, panels)
+    if comparison.robustness is not None:
+        draw_panel(further[0], comparison.robustness)
+        further[0].legend(fontsize="small")
     factor = 1 if comparison.score_kind == "mean-absolute-error" else 100
     for row in comparison.rows:
         if row.score is not None and row.file_bytes is not None:

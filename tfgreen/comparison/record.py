@@ -10,6 +10,7 @@ from tfgreen.benchmarking.timings import Noise, Ratio, Spread
 from tfgreen.errors import InvalidDataError
 from tfgreen.intervals import Estimate
 from tfgreen.records import Document, Record
+from tfgreen.verification.robustness.record import Robustness
 from tfgreen.verification.scoring import ScoreKind
 
 Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4"]
@@ -83,12 +84,14 @@ class Comparison(Document):
         rows: float32 first.
         host: The machine of the times; None where nothing could be timed.
         notes: What the figures do not say, or cannot.
+        robustness: Every width as the data get worse; None unless asked for, and in records of
+            schema version 1.
     """
 
     title: ClassVar[str] = "record of `tfgreen compare`"
     remedy: ClassVar[str] = "Run it again with --json."
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     model: str
     score_kind: ScoreKind | None = None
     score_samples: int = 0
@@ -96,6 +99,7 @@ class Comparison(Document):
     rows: tuple[WidthRow, ...]
     host: Host | None = None
     notes: tuple[str, ...] = ()
+    robustness: Robustness | None = None
 
     def row(self, width: str) -> WidthRow:
         """The row of a width. Raises InvalidDataError where there is none."""
@@ -121,7 +125,7 @@ class Comparison(Document):
         return self.text()
 
     def plot(self, path: str | Path) -> Path:
-        """Draw score over bytes, and the time of a run (PNG, SVG or PDF).
+        """Draw score over bytes, the time of a run, and score over severity (PNG, SVG or PDF).
 
         Raises:
             MissingDependencyError: matplotlib is not installed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from tfgreen.benchmarking.text import seconds_text
 from tfgreen.comparison.record import Comparison, WidthRow
@@ -23,8 +24,12 @@ def render_comparison(comparison: Comparison, *, with_notes: bool = True) -> Ren
     ]
     columns[-1] = columns[-1].lstrip(">")
     rows = [_cells(comparison, row) for row in comparison.rows]
+    endured = comparison.robustness
+    worse = [] if endured is None else [Text(endured.text(), no_wrap=True), ""]
     told = [bullet(sentence) for sentence in _sentences(comparison) if with_notes]
-    return Group(table(f"{comparison.model} in {len(rows)} widths", columns, rows), "", *told)
+    return Group(
+        table(f"{comparison.model} in {len(rows)} widths", columns, rows), "", *worse, *told
+    )
 
 
 def comparison_text(comparison: Comparison) -> str:

@@ -20,6 +20,7 @@ from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
 from tfgreen.errors import TfgreenError, UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.given_samples import CALIBRATION_LIMIT, read_evaluation
+from tfgreen.models.loading import as_file
 from tfgreen.pipeline import SAMPLES, ExportOptions, float_file, make_bundle
 from tfgreen.profile import ExportProfile, load_profile
 from tfgreen.recheck import input_specs
@@ -27,6 +28,15 @@ from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions
 from tfgreen.verification.certificate import Certificate
 from tfgreen.verification.lineup import truth_here
+from tfgreen.verification.robustness import (
+    ROBUSTNESS_SAMPLES,
+    Attacker,
+    Plan,
+    Robustness,
+    Subject,
+    kinds_of,
+    measure_robustness,
+)
 from tfgreen.verification.scoring import Scoring, affordable_rows, difference, real_answers
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
 from tfgreen.writing import check_writable, refuse_existing, write_folder
@@ -61,6 +71,7 @@ def compare(
     accuracy_samples: int = METRIC_SAMPLE_LIMIT,
     effort: Effort | None = None,
     keep: str | Path | None = None,
+    robustness: bool | str | Mapping[str, str] = False,
     custom_objects: str | None = None,
     allow_unsafe: bool = False,
     on_progress: OnProgress | None = None,
@@ -82,6 +93,8 @@ def compare(
         accuracy_samples: how many, evenly spaced, the score is taken on.
         effort: how long is timed.
         keep: a folder that does not exist yet, for the files (`int8.tflite` and so on).
+        robustness: also score every width as the data get worse: the kind of data ("image",
+            "audio", "text", or one for each input), or True, where its shape tells it.
         custom_objects, allow_unsafe: as for `tfgreen.export`.
         on_progress: called with (step, done, of); by default progress is shown on a terminal.
 
@@ -89,7 +102,8 @@ def compare(
         A row for each width: bytes, score, SQNR, time, arena, runtimes. Print it, or `.plot()`.
 
     Raises:
-        UsageError: no evaluation samples, or a width that does not exist.
+        UsageError: no evaluation samples, a width that does not exist, or data whose kind is
+            not clear.
         OutputExistsError: the folder to keep the files in exists.
         TfgreenError: the model or the data cannot be used at all.
     """
@@ -106,11 +120,13 @@ def compare(
     with live_progress() as shown, tempfile.TemporaryDirectory(prefix="tfgreen-") as name:
         tell = on_progress or shown
         tell("float32: converting", 0, 0)
-        content = float_file(model, Path(name) / "model", options, on_progress)
+        source = as_file(model, Path(name) / "model")
+        content = float_file(source, Path(name), options, on_progress)
         place = Path(name) / "float32.tflite"
         place.write_bytes(content)
         floats = TfliteModel.from_bytes(content)
         given = _given(floats, calibration, evaluate, accuracy_samples)
+        plan = _plan(given.evaluation, robustness)
         trained = any(tensor.quantization is not None for tensor in floats.tensors)
         trial = _Trial(model if trained else place, options, given, samples, tell)
         made = [trial.float32(content)]
@@ -118,6 +134,8 @@ def compare(
         files = {one.row.width: one.content for one in made if one.content is not None}
         if keep is not None:
             write_folder(Path(keep), {f"{width}.tflite": file for width, file in files.items()})
+        attacker = None if source.endswith(".tflite") else Attacker(source, options)
+        endured = plan and _endured(made, given.evaluation, plan, attacker, tell)
         timed = _timed(files, effort, tell)
     return Comparison(
         model=str(model) if isinstance(model, str | Path) else getattr(model, "name", "the model"),
@@ -127,7 +145,35 @@ def compare(
         rows=tuple(_with_times(one.row, timed) for one in made),
         host=timed.host if timed else None,
         notes=(*NOTES, *(_busy(timed) if timed else ())),
+        robustness=endured,
     )
+
+
+def _plan(samples: Samples, asked: bool | str | Mapping[str, str]) -> Plan | None:
+    """How robustness is measured, if it is asked for; refused before the work, not after it."""
+    if asked is False:
+        return None
+    plan = Plan(kind=None if asked is True else asked)
+    kinds_of(samples, plan.kind)
+    return plan
+
+
+def _endured(
+    made: Sequence[_Made],
+    samples: Samples,
+    plan: Plan,
+    attacker: Attacker | None,
+    tell: OnProgress,
+) -> Robustness:
+    """Every width as the data get worse."""
+    floats, *rest = made
+    subjects = [
+        Subject(one.row.width, one.content, one.row.truth)
+        for one in rest
+        if one.content is not None
+    ]
+    few = samples.spread(ROBUSTNESS_SAMPLES)
+    return measure_robustness(floats.content or b"", subjects, few, plan, attacker, tell)
 
 
 def _chosen(widths: Sequence[str]) -> tuple[Width, ...]:

@@ -29,6 +29,9 @@ from tfgreen.verification.workload import batch_of
 OnProgress = Callable[[str, int, int], None]
 
 FLOAT_KERNEL_SET = "xnnpack"
+ROBUSTNESS_SAMPLES = 500
+"""Evenly spaced ones, unless others are asked for: each runs under some thirty conditions."""
+
 _GROUP_BYTES = 256 << 20
 
 
