@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from tfgreen.mending import repair
     from tfgreen.models.bridge import register_twin
     from tfgreen.models.loading import load_model
-    from tfgreen.pipeline import export
+    from tfgreen.pipeline import Compression, compress, export
     from tfgreen.profile import ExportProfile, list_profiles, load_profile
     from tfgreen.recheck import verify
     from tfgreen.recipe import Recipe, Stage, list_recipes, load_recipe
@@ -99,6 +99,7 @@ __all__ = [
     "CharacterTokenizer",
     "Clustering",
     "Comparison",
+    "Compression",
     "ConversionError",
     "DecoderBundle",
     "Device",
@@ -143,6 +144,7 @@ __all__ = [
     "build_decoder",
     "build_encoder",
     "compare",
+    "compress",
     "diagnose",
     "export",
     "export_decoder",
@@ -184,6 +186,8 @@ _MODULES = {
     "Clustering": "tfgreen.compression.clustering.clustering",
     "compare": "tfgreen.comparison.widths",
     "Comparison": "tfgreen.comparison.record",
+    "compress": "tfgreen.pipeline",
+    "Compression": "tfgreen.pipeline",
     "DecoderBundle": "tfgreen.generative.decoder_bundle",
     "Device": "tfgreen.accounting.subjects",
     "diagnose": "tfgreen.examination",

@@ -11,6 +11,7 @@ import click
 
 from tfgreen.cli.benchmark import benchmark
 from tfgreen.cli.compare import compare
+from tfgreen.cli.compress import compress
 from tfgreen.cli.completion import completion
 from tfgreen.cli.demo import demo
 from tfgreen.cli.diagnose import diagnose
@@ -63,6 +64,7 @@ def tfgreen_command() -> None:
 
 for _verb in (
     export,
+    compress,
     verify,
     diagnose,
     repair,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfgreen.pipeline.compressing import Compression, compress, compress_to
 from tfgreen.pipeline.exporting import (
     SAMPLES,
     ExportOptions,
@@ -14,8 +15,11 @@ from tfgreen.pipeline.exporting import (
 
 __all__ = [
     "SAMPLES",
+    "Compression",
     "ExportOptions",
     "OnProgress",
+    "compress",
+    "compress_to",
     "export",
     "float_file",
     "make_bundle",

@@ -200,12 +200,13 @@ def make_bundle(
         encoded = _encoded(content, profile, judged, options.encoding)
     with spent.stage("verification"):
         certificate = _judged(encoded, profile, float_content, data, options, on_progress)
-    tell("golden vectors", 0, 0)
-    golden = golden_vectors(encoded.content, judged, profile)
-    certificate = _with_origin(certificate, conversion, data, encoded, repair_notes)
-    tell("the target", 0, 0)
-    name = name_of(model)
-    target = examine(encoded.content, profile, certificate, golden=golden, name=name)
+    with spent.stage("target"):
+        tell("golden vectors", 0, 0)
+        golden = golden_vectors(encoded.content, judged, profile)
+        certificate = _with_origin(certificate, conversion, data, encoded, repair_notes)
+        tell("the target", 0, 0)
+        name = name_of(model)
+        target = examine(encoded.content, profile, certificate, golden=golden, name=name)
     return Bundle(
         content=encoded.content,
         certificate=target.on(certificate),

@@ -14,9 +14,13 @@ from tfgreen.models.keras2 import tf_keras
 _NORMALIZATIONS = frozenset({"BatchNormalization", "SyncBatchNormalization"})
 
 
-def norm_freezing(after: float) -> Any:
-    """A tf_keras callback. after: share of the steps of this training, 0 to 1."""
-    return _callback_class()(after)
+def norm_freezing(after: float, first_epoch: int | None = None) -> Any:
+    """A tf_keras callback.
+
+    after: share of the steps of this training, 0 to 1.
+    first_epoch: the epoch that this training began with, where `fit` only goes on with it.
+    """
+    return _callback_class()(after, first_epoch)
 
 
 def freeze_norms(model: Any) -> tuple[str, ...]:
@@ -36,10 +40,10 @@ def _callback_class() -> type:
     class NormFreezing(tf_keras().callbacks.Callback):  # type: ignore[misc]
         """Freezes once, when the share of steps is reached."""
 
-        def __init__(self, after: float) -> None:
+        def __init__(self, after: float, first_epoch: int | None) -> None:
             super().__init__()
             self._after = after
-            self._first_epoch: int | None = None
+            self._first_epoch = first_epoch
             self._epochs_done = 0
             self._is_due = True
 

@@ -1,0 +1,120 @@
+"""What a stage trains for: its optimizer, loss and metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfgreen.errors import UsageError
+from tfgreen.recipe import Stage
+
+_CROSSENTROPIES = {
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "binary_crossentropy": "BinaryCrossentropy",
+}
+
+
+def compile_arguments(
+    stage: Stage, flavour: str, losses: Any, metrics: Any, steps: int
+) -> dict[str, Any]:
+    """The arguments of `compile`, with a new optimizer of the model's own Keras.
+
+    steps: of the whole stage, over which a cosine schedule falls.
+
+    Raises:
+        UsageError: Keras does not know the optimizer.
+    """
+    optimizers = _package(flavour).optimizers
+    rate: Any = stage.learning_rate
+    if stage.learning_rate_schedule == "cosine":
+        rate = optimizers.schedules.CosineDecay(stage.learning_rate, max(steps, 1))
+    try:
+        optimizer = type(optimizers.get(stage.optimizer))(learning_rate=rate)
+    except ValueError as error:
+        raise UsageError(
+            f"Stage '{stage.name}' received the optimizer {stage.optimizer!r}, which Keras does "
+            'not know; expected a name such as "adam", "sgd" or "adamw".'
+        ) from error
+    return {"optimizer": optimizer, "loss": losses, "metrics": metrics}
+
+
+def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None) -> dict[str, Any]:
+    """The loss of each output: the stage's, or told by how it ends and by what its labels are.
+
+    model: a Keras model. labels: output → (n, ...); None where nobody knows them.
+
+    Raises:
+        UsageError: nothing tells.
+    """
+    from tfgreen.compression.distillation.endings import endings_of
+    from tfgreen.models.loading import flavour_of
+
+    names = list(model.output_names)
+    endings = [ending.activation for ending in endings_of(model)] or [None] * len(names)
+    found = {}
+    for name, activation, tensor in zip(names, endings, model.outputs, strict=True):
+        loss = stage.loss
+        if loss is None and labels is None:
+            raise UsageError(
+                f"Stage '{stage.name}' trains on a pipeline, whose labels nobody knows before: "
+                "name its loss (loss = ...), or give a compiled model."
+            )
+        if loss is None and labels is not None:
+            loss = _loss(name, labels[name], activation, tuple(tensor.shape))
+        found[name] = _of_logits(str(loss), flavour_of(model)) if activation == "linear" else loss
+    return found
+
+
+def metrics_for(losses: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Accuracy where classes are told apart, else the mean absolute error."""
+    return {
+        name: ["accuracy" if "crossentropy" in _name(loss) else "mae"]
+        for name, loss in losses.items()
+    }
+
+
+def sole(values: Mapping[str, Any]) -> Any:
+    """The value itself for a model of one output."""
+    return next(iter(values.values())) if len(values) == 1 else dict(values)
+
+
+def _loss(name: str, labels: np.ndarray, activation: str | None, shape: tuple[Any, ...]) -> str:
+    scores = math.prod(size or 1 for size in shape[1:])
+    is_whole = labels.dtype.kind in "iub"
+    are_classes = is_whole and math.prod(labels.shape[1:]) * (shape[-1] or 1) == scores > 1
+    if activation in ("softmax", "linear") and are_classes:
+        return "sparse_categorical_crossentropy"
+    if activation == "softmax":
+        return "categorical_crossentropy"
+    if activation == "sigmoid":
+        return "binary_crossentropy"
+    if labels.dtype.kind == "f":
+        return "mse"
+    raise UsageError(
+        f"Nothing tells the loss of the output '{name}': its labels are {labels.dtype} and it ends "
+        f"in {activation or 'an unknown activation'}. Name one in the stage (loss = ...)."
+    )
+
+
+def _of_logits(loss: str, flavour: str) -> Any:
+    """A crossentropy of scores that no softmax or sigmoid has made probabilities of."""
+    kind = _CROSSENTROPIES.get(loss)
+    return loss if kind is None else getattr(_package(flavour).losses, kind)(from_logits=True)
+
+
+def _name(loss: Any) -> str:
+    return str(getattr(loss, "name", loss)).lower()
+
+
+def _package(flavour: str) -> Any:
+    if flavour == "keras2":
+        from tfgreen.models.keras2 import tf_keras
+
+        return tf_keras()
+    import keras
+
+    return keras

@@ -1,0 +1,262 @@
+"""One stage: its techniques prepared, trained epoch by epoch, and finalized.
+
+After every epoch but the last all that training changes is noted, so that a run that is killed
+goes on with the next epoch and comes out as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tfgreen.compression.technique import TechniqueReport
+from tfgreen.data import Samples
+from tfgreen.errors import UsageError
+from tfgreen.footprint.hooks import Hooks
+from tfgreen.pipeline.determinism import Randomness, seed_of, set_seeds
+from tfgreen.pipeline.objective import compile_arguments, losses_of, metrics_for, sole
+from tfgreen.pipeline.snapshots import Snapshot, restore, snapshot_of
+from tfgreen.pipeline.strategies import Devices
+from tfgreen.pipeline.training_data import TrainingData, batches_of, epochs_of
+from tfgreen.recipe import Stage
+
+History = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch as progress shows it: counted from 1, with its figures by name."""
+
+    epoch: int
+    epochs: int
+    figures: dict[str, float | None]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StageOrder:
+    """All that decides how a stage comes out.
+
+    model: the model that it begins with; it stays as it is.
+    number: of the stage, from 0; with `seed` it gives the seeds of all epochs.
+    teachers: name → a model or the path of one.
+    calibration: what the ranges of quantization-aware training begin with.
+    compiled_loss: what the model was compiled with, where the caller gave one.
+    """
+
+    model: Any
+    stage: Stage
+    number: int
+    data: TrainingData
+    seed: int
+    teachers: dict[str, Any]
+    calibration: Samples | None
+    devices: Devices
+    compiled_loss: Any = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a stage gave: the model, the curves, what techniques told, the optimizer in words."""
+
+    model: Any
+    history: History
+    reports: tuple[TechniqueReport, ...]
+    optimizer: str
+
+
+@dataclass
+class Notebook:
+    """How the training tells where it is, and where it begins.
+
+    unfinished: the snapshot of an earlier, killed run.
+    note: called with a snapshot after every epoch but the last.
+    tell: called after every epoch.
+    """
+
+    unfinished: Snapshot | None = None
+    note: Callable[[Snapshot], None] = field(default=lambda snapshot: None)
+    tell: Callable[[EpochDone], None] = field(default=lambda done: None)
+
+
+def train_stage(order: StageOrder, notebook: Notebook) -> Trained:
+    """Run one stage from its beginning, or from where the notebook tells.
+
+    Raises:
+        TfgreenError: whatever the techniques refuse.
+    """
+    stage = order.stage
+    set_seeds(seed_of(order.seed, order.number, "prepare"))
+    with order.devices.scope():
+        wrapped, techniques = _prepared(order)
+        losses = order.compiled_loss or _losses(order)
+        train, steps, first = _epochs(order, notebook)
+        arguments = compile_arguments(
+            stage, _flavour(wrapped), losses, _metrics(losses), (steps or 1) * stage.epochs
+        )
+        wrapped.compile(**arguments)
+    _settle_schedules(wrapped, techniques, order.stage, steps)
+    history: History = {}
+    if notebook.unfinished is not None:
+        restore(wrapped, notebook.unfinished)
+        history = {name: list(values) for name, values in notebook.unfinished.history.items()}
+    watch = _Watch(order, notebook, wrapped, history)
+    wrapped.fit(
+        order.devices.distributed(train),
+        epochs=stage.epochs,
+        initial_epoch=first,
+        steps_per_epoch=steps,
+        validation_data=_validation(order),
+        callbacks=[*_own_callbacks(techniques), watch],
+        verbose=0,
+        **({"shuffle": False} if steps is None else {}),
+    )
+    reports = tuple(technique.report(wrapped) for technique in techniques)
+    optimizer = _in_words(stage)
+    for technique in reversed(techniques):
+        wrapped = technique.finalize(wrapped)
+    return Trained(wrapped, history, reports, optimizer)
+
+
+def _prepared(order: StageOrder) -> tuple[Any, tuple[Any, ...]]:
+    """The wrapped model, and the techniques with models in the place of names."""
+    from tfgreen.compression.copies import copy_of
+
+    techniques = tuple(
+        one.with_teachers(order.teachers) if hasattr(one, "with_teachers") else one
+        for one in order.stage.techniques
+    )
+    wrapped = order.model
+    for technique in techniques:
+        wrapped = technique.prepare(wrapped, order.calibration)
+    return (wrapped if techniques else copy_of(order.model)), techniques
+
+
+def _losses(order: StageOrder) -> Any:
+    samples = order.data.samples
+    labels = None if samples is None else samples.labels_for(order.model.output_names)
+    if labels is not None and not labels:
+        if any(getattr(one, "alpha", None) == 0 for one in order.stage.techniques):
+            return None
+        raise UsageError(
+            f"Stage '{order.stage.name}' trains on {samples and samples.source}, which has no "
+            "labels. Add them as y, or learn from a teacher alone: distillation with alpha = 0."
+        )
+    return sole(losses_of(order.model, order.stage, labels))
+
+
+def _metrics(losses: Any) -> Any:
+    if losses is None:
+        return None
+    return sole(metrics_for(losses if isinstance(losses, dict) else {"": losses}))
+
+
+def _epochs(order: StageOrder, notebook: Notebook) -> tuple[Any, int | None, int]:
+    """The dataset of the epochs that are left, the steps of each, and the first epoch."""
+    first = 0 if notebook.unfinished is None else notebook.unfinished.epoch
+    if order.data.samples is None:
+        return order.data.pipeline, _length(order.data.pipeline), first
+    seeds = [seed_of(order.seed, order.number, epoch) for epoch in range(order.stage.epochs)]
+    names = list(order.model.output_names)
+    size = order.stage.batch_size
+    data, steps = epochs_of(order.data.samples, names, batch_size=size, seeds=seeds, first=first)
+    return data, steps, first
+
+
+def _length(pipeline: Any) -> int | None:
+    """The batches of an epoch where they can be known."""
+    try:
+        return len(pipeline)
+    except TypeError:
+        return None
+
+
+def _validation(order: StageOrder) -> Any:
+    given = order.data.validation
+    if isinstance(given, Samples):
+        given = batches_of(given, list(order.model.output_names), order.stage.batch_size)
+    return None if given is None else order.devices.distributed(given)
+
+
+def _settle_schedules(
+    wrapped: Any, techniques: Sequence[Any], stage: Stage, steps: int | None
+) -> None:
+    """Tell pruning how long the stage is, now: a resumed `fit` would take what is left for it."""
+    from tfgreen.compression.pruning.pruning import Pruning
+    from tfgreen.compression.technique import is_prepared_by, state_of
+
+    for technique in techniques:
+        if not isinstance(technique, Pruning) or not technique.is_scheduled_by_length:
+            continue
+        total = technique.training_steps or (steps or 0) * stage.epochs
+        if not total:
+            raise UsageError(
+                "Nobody knows how many batches the training pipeline has, and Pruning begins and "
+                "ends at a share of them: give it a length (assert_cardinality), or Pruning its "
+                "training_steps."
+            )
+        for part in (wrapped, *wrapped.submodules):
+            if is_prepared_by(part, technique):
+                state_of(part, technique).schedule_for(technique, total)
+
+
+def _own_callbacks(techniques: Sequence[Any]) -> list[Any]:
+    """Callbacks that count from the stage's first epoch, and not from that of a resumed `fit`."""
+    from tfgreen.compression.quantization.norm_freezing import norm_freezing
+    from tfgreen.compression.quantization.quantization import QuantizationAwareTraining
+
+    return [
+        norm_freezing(technique.freeze_batch_norm_after or 0.0, first_epoch=0)
+        for technique in techniques
+        if isinstance(technique, QuantizationAwareTraining) and technique.callbacks()
+    ]
+
+
+def _flavour(model: Any) -> str:
+    from tfgreen.models.loading import flavour_of
+
+    return flavour_of(model)
+
+
+def _in_words(stage: Stage) -> str:
+    schedule = "" if stage.learning_rate_schedule == "constant" else ", cosine"
+    return f"{stage.optimizer}, learning rate {stage.learning_rate:g}{schedule}"
+
+
+class _Watch(Hooks):
+    """Seeds every epoch at its beginning; at its end tells of it, and notes where training is."""
+
+    def __init__(
+        self, order: StageOrder, notebook: Notebook, wrapped: Any, history: History
+    ) -> None:
+        self._order, self._notebook, self._history = order, notebook, history
+        self._wrapped = wrapped
+        self._randomness = Randomness(wrapped)
+        self._began = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Randomness that depends on the seed, the stage and the epoch, and on nothing before."""
+        self._began = time.monotonic()
+        seed = seed_of(self._order.seed, self._order.number, "random", epoch)
+        self._randomness.begin_epoch(self._wrapped, seed)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keep the figures; all but the last epoch are noted."""
+        figures = {name: _finite(value) for name, value in (logs or {}).items()}
+        for name, value in figures.items():
+            self._history.setdefault(name, []).append(value)
+        epochs = self._order.stage.epochs
+        if epoch + 1 < epochs:
+            self._notebook.note(snapshot_of(self._wrapped, epoch + 1, self._history))
+        seconds = time.monotonic() - self._began
+        self._notebook.tell(EpochDone(epoch + 1, epochs, figures, seconds))
+
+
+def _finite(value: Any) -> float | None:
+    number = float(np.asarray(value))
+    return number if math.isfinite(number) else None

@@ -1,0 +1,82 @@
+"""Arrays as a pipeline whose every epoch has its own order, known from the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfgreen.data import Samples
+from tfgreen.errors import InvalidDataError
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a stage is trained and judged on while it runs.
+
+    samples: None where `pipeline` is used as it is.
+    pipeline: a `tf.data.Dataset` or another iterable of batches (x, y) that `fit` takes.
+    validation: samples, or what `fit` takes; None for none.
+    """
+
+    samples: Samples | None
+    pipeline: Any = None
+    validation: Any = None
+
+
+def is_pipeline(source: Any) -> bool:
+    """Whether training data are batches that nobody but their owner can put in order."""
+    if isinstance(source, str | Samples | Mapping | tuple) or hasattr(source, "__fspath__"):
+        return False
+    return not hasattr(source, "__array__") and not callable(source)
+
+
+def epochs_of(
+    samples: Samples, outputs: Sequence[str], *, batch_size: int, seeds: Sequence[int], first: int
+) -> tuple[Any, int]:
+    """One dataset over all epochs from `first` on, and the steps of each.
+
+    seeds: one for each epoch of the stage; the order of an epoch depends on its seed alone.
+    """
+    import tensorflow as tf
+
+    arrays = _arrays(samples, outputs)
+    count = len(samples)
+
+    def of_epoch(seed: Any) -> Any:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, 0])
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    def rows(indices: Any) -> Any:
+        return tf.nest.map_structure(lambda array: tf.gather(array, indices), tensors)
+
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, arrays)
+    wanted = tf.constant(list(seeds[first:]), tf.int32)
+    data = tf.data.Dataset.from_tensor_slices(wanted).flat_map(of_epoch).map(rows)
+    return data.prefetch(1), -(-count // batch_size)
+
+
+def batches_of(samples: Samples, outputs: Sequence[str], batch_size: int) -> Any:
+    """A dataset of samples in their own order."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(_arrays(samples, outputs)).batch(batch_size)
+
+
+def _arrays(samples: Samples, outputs: Sequence[str]) -> Any:
+    """(x,) or (x, y) as a model of these outputs takes them: bare arrays where there is one."""
+    labels = samples.labels_for(outputs)
+    missing = [name for name in outputs if name not in labels]
+    if labels and missing:
+        raise InvalidDataError(
+            f"{samples.source} has no labels for the output '{missing[0]}'. Add them as "
+            f"y_{missing[0]}."
+        )
+    x = _sole(dict(samples.inputs))
+    return (x, _sole({name: labels[name] for name in outputs})) if labels else (x,)
+
+
+def _sole(values: dict[str, np.ndarray]) -> Any:
+    return next(iter(values.values())) if len(values) == 1 else values
