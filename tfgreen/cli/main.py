@@ -11,8 +11,8 @@ import click
 
 from tfgreen.cli.benchmark import benchmark
 from tfgreen.cli.compare import compare
-from tfgreen.cli.compress import compress
 from tfgreen.cli.completion import completion
+from tfgreen.cli.compress import compress
 from tfgreen.cli.demo import demo
 from tfgreen.cli.diagnose import diagnose
 from tfgreen.cli.doctor import doctor
