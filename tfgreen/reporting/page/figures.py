@@ -13,22 +13,25 @@ from tfgreen.reporting.page.record import CostAccount, Figure, Value
 from tfgreen.verification.certificate import Certificate, Metric
 
 _GZIP_LEVEL = 9
+_PRUNED_SHARE = 0.1
 
 
-def file_facts(content: bytes) -> dict[str, int]:
+def file_facts(content: bytes) -> dict[str, int | float | None]:
     """Sizes of a `.tflite` file, for the manifest of what is made of it.
 
-    Bytes plain and by gzip -9, numbers in constants, multiply-accumulates of one call.
+    Bytes plain and by gzip -9, numbers in constants, multiply-accumulates of one call, and the
+    share of zeros among the weights.
     """
     return _facts(content, inspect_tflite(content))
 
 
-def _facts(content: bytes, inspection: TfliteInspection) -> dict[str, int]:
+def _facts(content: bytes, inspection: TfliteInspection) -> dict[str, int | float | None]:
     return {
         "file_bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, _GZIP_LEVEL, mtime=0)),
         "parameters": inspection.parameters,
         "macs": inspection.macs,
+        "zero_share": inspection.sparsity,
     }
 
 
@@ -89,26 +92,33 @@ def _fidelity_figures(certificate: Certificate, profile: ExportProfile) -> Itera
 
 
 def _size_figures(
-    after: Mapping[str, int], before: Mapping[str, Any], profile: ExportProfile
+    after: Mapping[str, Any], before: Mapping[str, Any], profile: ExportProfile
 ) -> Iterator[Figure]:
     for key, label, unit in (
         ("file_bytes", "File", "bytes"),
         ("gzip_bytes", "File, with gzip -9", "bytes"),
         ("parameters", "Parameters", "count"),
+        ("zero_share", "Zeros among the weights", "share"),
         ("macs", "Multiply-accumulates of a call", "count"),
     ):
-        known = before.get(key)
+        ours, theirs = (_number(facts.get(key)) for facts in (after, before))
+        if ours is None or (key == "zero_share" and ours.typical < _PRUNED_SHARE):
+            continue
         yield Figure.model_validate(
             {
                 "key": key,
                 "label": label,
                 "unit": unit,
-                "before": Value.exactly(known) if isinstance(known, int) else None,
-                "after": Value.exactly(after[key]),
-                "better": "less",
+                "before": theirs,
+                "after": ours,
+                "better": "more" if key == "zero_share" else "less",
                 "limit": profile.budgets.file_bytes if key == "file_bytes" else None,
             }
         )
+
+
+def _number(known: Any) -> Value | None:
+    return Value.exactly(known) if isinstance(known, int | float) else None
 
 
 def cost_figures(cost: CostAccount) -> Iterator[Figure]:

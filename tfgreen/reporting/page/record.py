@@ -6,7 +6,7 @@ It holds no clock and no path of the machine, so that a bundle saved twice has t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from tfgreen.footprint.amounts import Amount, NotNegative
 from tfgreen.footprint.reading import Method
@@ -24,7 +24,18 @@ from tfgreen.verification.certificate import (
 
 SCHEMA_VERSION: Literal[1] = 1
 
-Unit = Literal["share", "error", "dB", "bytes", "count", "seconds", "joules", "grams", "money"]
+Unit = Literal[
+    "share",
+    "error",
+    "dB",
+    "ratio",
+    "bytes",
+    "count",
+    "seconds",
+    "joules",
+    "grams",
+    "money",
+]
 
 
 class Value(Record):
@@ -259,7 +270,6 @@ class BundleReport(Document):
     data: tuple[DataLine, ...] = ()
     findings: tuple[Finding, ...] = ()
     made: dict[str, str] = {}
-    target_facts: dict[str, Any] = {}
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     reproduction: Reproduction

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfgreen.footprint.wording import seconds_text
-from tfgreen.reporting.page.record import BundleReport, Figure
+from tfgreen.reporting.page.record import BundleReport
 from tfgreen.reporting.page.values import change_text, outcome_of, value_text
+
+_SHORT = {"sqnr": "SQNR", "macs": "Multiply-accumulates"}
 
 
 @dataclass(frozen=True)
@@ -51,21 +53,20 @@ def _size(report: BundleReport) -> Iterator[Tile]:
 
 
 def _running(report: BundleReport) -> Iterator[Tile]:
-    wanted = ("latency", "npu/inference_seconds", "arena_bytes", "macs")
-    for key in wanted:
-        figure = next((one for one in report.figures if one.key == key), None)
-        if figure is None or figure.after is None:
-            continue
-        note = change_text(figure) or _limit_text(figure) or figure.how
-        yield Tile(figure.label, value_text(figure.after, figure.unit), note, outcome_of(figure))
-        return
+    """Time if it is known, else memory, else fidelity, else work."""
+    figures = {figure.key: figure for figure in report.figures}
+    wanted = ["latency", "npu/inference_seconds", "arena_bytes", "sqnr", "macs"]
+    if not _has_answers(report):
+        wanted.remove("sqnr")
+    figure = next((figures[key] for key in wanted if key in figures), None)
+    if figure is not None:
+        note = change_text(figure) or figure.how
+        label = _SHORT.get(figure.key, figure.label)
+        yield Tile(label, value_text(figure.after, figure.unit), note, outcome_of(figure))
 
 
-def _limit_text(figure: Figure) -> str:
-    if figure.limit is None or figure.after is None:
-        return ""
-    share = figure.after.typical / figure.limit if figure.limit else 0.0
-    return f"{share:.0%} of the {figure.limit / 1024:,.0f} KB budget"
+def _has_answers(report: BundleReport) -> bool:
+    return any(one.key == "agreement" or one.key.startswith("metric/") for one in report.figures)
 
 
 def _cost(report: BundleReport) -> Tile:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.wording import amount_text, plain_amount_text, seconds_text
-from tfgreen.reporting.page.record import Figure, Unit, Value
+from tfgreen.reporting.page.record import Figure, LayerLine, Unit, Value
 from tfgreen.reporting.wording import ABSENT, bytes_text, share_text
 
 _PREFIXED = {"joules": "J", "grams": "g", "seconds": "s"}
 _NOTHING = 5e-7
+_MANY_POINTS = 10
+_COMPARATIVES = {"seconds": ("faster", "slower"), "bytes": ("smaller", "larger")}
 
 
 def value_text(value: Value | None, unit: Unit) -> str:
@@ -32,18 +34,21 @@ def value_text(value: Value | None, unit: Unit) -> str:
         return f"{number:.1f} dB"
     if unit == "error":
         return f"{number:.4g}"
+    if unit == "ratio":
+        bounds = "" if value.is_exact else f" ({value.low:.2f} to {value.high:.2f})"
+        return f"{number:.2f}{bounds}"
     amount = Amount(low=value.low, typical=number, high=value.high)
     if unit == "money":
         return plain_amount_text(amount)
-    return seconds_text(number) if _is_long(value, unit) else amount_text(amount, _PREFIXED[unit])
-
-
-def _is_long(value: Value, unit: Unit) -> bool:
-    return unit == "seconds" and value.is_exact
+    return (
+        seconds_text(number)
+        if unit == "seconds" and value.is_exact
+        else amount_text(amount, _PREFIXED[unit])
+    )
 
 
 def change_text(figure: Figure) -> str:
-    """What became of a figure: points of a share, a factor of anything else.
+    """What became of a figure: points of a share, a factor of anything else; else its limit.
 
     >>> half = Figure(key="f", label="File", unit="bytes", better="less",
     ...               before=Value.exactly(200), after=Value.exactly(100))
@@ -51,7 +56,7 @@ def change_text(figure: Figure) -> str:
     '2.00× smaller'
     """
     if figure.before is None or figure.after is None:
-        return ""
+        return limit_text(figure)
     before, after = figure.before.typical, figure.after.typical
     if figure.unit == "share":
         return points_text(after - before)
@@ -59,10 +64,20 @@ def change_text(figure: Figure) -> str:
         return "the same"
     if before <= 0 or after <= 0:
         return ""
-    less, more = {"seconds": ("faster", "slower"), "bytes": ("smaller", "larger")}.get(
-        figure.unit, ("less", "more")
-    )
+    less, more = _COMPARATIVES.get(figure.unit, ("less", "more"))
     return f"{before / after:.2f}× {less}" if after < before else f"{after / before:.2f}× {more}"
+
+
+def limit_text(figure: Figure) -> str:
+    """What a figure is held against; nothing where it has no limit.
+
+    >>> limit_text(Figure(key="s", label="SQNR", unit="dB", better="more", limit=10))
+    'at least 10.0 dB'
+    """
+    if figure.limit is None:
+        return ""
+    bound = value_text(Value.exactly(figure.limit), figure.unit)
+    return f"{'at least' if figure.better == 'more' else 'at most'} {bound}"
 
 
 def points_text(difference: float) -> str:
@@ -74,14 +89,32 @@ def points_text(difference: float) -> str:
     points = 100 * difference
     if abs(points) < 5e-3:
         return "±0 points"
-    return f"{'+' if points > 0 else '−'}{abs(points):.2f} points"
+    digits = f"{abs(points):.1f}" if abs(points) >= _MANY_POINTS else f"{abs(points):.2f}"
+    return f"{'+' if points > 0 else '−'}{digits} points"
+
+
+def range_text(layer: LayerLine) -> str:
+    """The real numbers that a tensor can hold."""
+    if layer.range_low is None or layer.range_high is None:
+        return ABSENT
+    return f"{layer.range_low:.3g} … {layer.range_high:.3g}".replace("-", "−")
 
 
 def outcome_of(figure: Figure) -> str:
     """ "gain", "loss" or "even": for colours, which never stand alone."""
+    if _is_beyond_limit(figure):
+        return "loss"
     if figure.before is None or figure.after is None:
         return "even"
     change = figure.after.typical - figure.before.typical
     if abs(change) <= _NOTHING * max(1.0, abs(figure.before.typical)):
         return "even"
     return "gain" if (change > 0) == (figure.better == "more") else "loss"
+
+
+def _is_beyond_limit(figure: Figure) -> bool:
+    if figure.limit is None or figure.after is None:
+        return False
+    if figure.better == "more":
+        return figure.after.typical < figure.limit
+    return figure.after.typical > figure.limit
