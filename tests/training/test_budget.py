@@ -133,6 +133,8 @@ def feed(watch: Any, model: Any, logs: list[dict[str, float]], joules: float = 1
         model.set_weights([np.full_like(w, epoch + 1) for w in model.get_weights()])
         watch._meter.spend(joules=joules)
         watch.on_train_batch_end(0)
+        watch.on_test_begin()
+        watch.on_test_end()
         watch.on_epoch_end(epoch, one)
         if model.stop_training:
             break
@@ -200,6 +202,13 @@ def test_a_metric_that_is_not_there() -> None:
     watch = watching(Budget(metric="val_acuracy"), FakeMeter())
     with pytest.raises(tg.UsageError, match=r"Did you mean 'val_accuracy'.*It has: loss, val_acc"):
         feed(watch, model_of("keras"), [{"loss": 1.0, "val_accuracy": 0.5}])
+    waiting = watching(Budget(metric="val_accuracy"), FakeMeter())
+    model = model_of("keras")
+    model.fit(
+        X, Y, epochs=4, verbose=0, validation_data=VALIDATION, validation_freq=2,
+        callbacks=[waiting],
+    )  # fmt: skip
+    assert waiting.best_epoch in (2, 4)
     with pytest.raises(tg.UsageError, match="or give validation_data"):
         run(Budget(metric="val_accuracy"), "keras")
     unknown = watching(Budget(metric="odd"), FakeMeter())

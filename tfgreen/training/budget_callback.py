@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tfgreen.footprint.hooks import Hooks
 from tfgreen.footprint.meter import Meter
 from tfgreen.training.learning_curve import LEAST_EPOCHS, Gain, predicted_gain
-from tfgreen.training.metric import Metric, metric_for
+from tfgreen.training.metric import Metric, metric_for, missing
 from tfgreen.training.spending import Spent
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class BudgetCallback(Hooks):
         self.last_epoch = 0
         self._kept_back, self._test_began = Spent(), Spent()
         self._now, self._next_look = Spent(), 0.0
+        self._evaluated = False
+        self._logs: dict[str, Any] = {}
 
     def _implements_train_batch_hooks(self) -> bool:
         return True
@@ -80,7 +82,7 @@ class BudgetCallback(Hooks):
         if self._meter.is_running:
             self._end_reading()
         self.stopped, self.metric, self.best, self.best_epoch = None, None, None, None
-        self.gain, self._curve, self._best_weights = None, [], None
+        self.gain, self._curve, self._best_weights, self._logs = None, [], None, {}
         self._next_look = -math.inf
         self._meter.start()
 
@@ -95,7 +97,7 @@ class BudgetCallback(Hooks):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember which epoch it is, from 1 on."""
-        self.last_epoch = epoch + 1
+        self.last_epoch, self._evaluated = epoch + 1, False
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Remember what was spent before the evaluation."""
@@ -103,21 +105,27 @@ class BudgetCallback(Hooks):
 
     def on_test_end(self, logs: Any = None) -> None:
         """Keep back what the evaluation took, for the next one."""
+        self._evaluated = True
         if self._meter.is_running:
             self._kept_back = self.spent - self._test_began
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the best weights, and apply every rule."""
-        logs = dict(logs or {})
+        logs = self._logs = dict(logs or {})
         self._refuse_overspending("after")
         if self.stopped is None and not math.isfinite(float(logs.get("loss", 0.0))):
             self._stop(f"the loss is no finite number any more ({logs['loss']})")
-        if self._needs_metric():
+        if self._needs_metric() and (self._evaluated or not self._waits_for_evaluation()):
             self._follow(logs)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Stop to measure, and put the best weights back."""
+        """Stop to measure, and put the best weights back.
+
+        Raises UsageError where the metric waits for an evaluation, and there was none.
+        """
         self.close()
+        if self.budget.metric is not None and self.metric is None and self._logs:
+            raise missing(self.budget.metric, self._logs)
 
     def close(self) -> None:
         """Stop to measure, and put the best weights back; for a fit that raised, too."""
@@ -126,6 +134,10 @@ class BudgetCallback(Hooks):
         if self._best_weights is not None:
             self.model.set_weights(self._best_weights)
             self._best_weights = None
+
+    def _waits_for_evaluation(self) -> bool:
+        """Not every epoch has one, with `validation_freq`."""
+        return self.budget.metric is not None and self.budget.metric.startswith("val_")
 
     def _needs_metric(self) -> bool:
         budget = self.budget

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfgreen.errors import UsageError
 from tfgreen.footprint.entry import Purpose
@@ -13,7 +13,9 @@ from tfgreen.footprint.meter import Meter
 from tfgreen.training.budget import Budget
 from tfgreen.training.compiling import settings_for
 from tfgreen.training.feeding import Feed, feed_of
+from tfgreen.training.jit_trial import check, measured_choice
 from tfgreen.training.optimizers import optimizer_for, package_of, spare_vectors
+from tfgreen.training.precision import mixed, policy_for
 from tfgreen.training.rate_callback import PlateauCallback, RateCallback
 from tfgreen.training.result import FitResult
 from tfgreen.training.schedules import function_of
@@ -38,6 +40,8 @@ def fit(
     metrics: Any = None,
     metric: str | None = None,
     budget: Budget | BudgetCallback | None = None,
+    mixed_precision: bool | str = False,
+    jit_compile: bool | Literal["measure"] | None = None,
     seed: int | None = None,
     callbacks: Sequence[Any] = (),
     ledger: Ledger | None = None,
@@ -65,6 +69,10 @@ def fit(
         metric: a key of the history that chooses the best epoch; by default that of the budget,
             else val_loss, or loss where nothing is evaluated.
         budget: when to stop, or the callback of a budget that other fits have used, too.
+        mixed_precision: compute in 16 bits, with weights in 32: True for float16 on a GPU and
+            bfloat16 elsewhere, or the name of Keras's policy; for Keras 3.
+        jit_compile: "measure" lets a trial of some steps with and without XLA decide; None leaves
+            it to Keras.
         seed: sets the random seeds of Python, NumPy and TensorFlow, and the order of samples in
             each epoch (`tfgreen.training.order.epoch_order`). None leaves both to Keras.
         callbacks: further ones, for the model's own `fit`.
@@ -79,24 +87,35 @@ def fit(
     A fit that raises, or is interrupted, leaves the best weights so far, and its entry.
     """
     follow = function_of(schedule)
-    made, peak = optimizer_for(model, optimizer, learning_rate, weight_decay)
+    check(jit_compile)
+    policy = policy_for(mixed_precision)
     settings = settings_for(model, loss, metrics)
     _check_epochs(epochs, initial_epoch)
     feed = feed_of(data, batch_size, seed, initial_epoch)
-    watch = _watch(budget, metric)
+    watch = _watch(budget, metric, evaluated=validation_data is not None)
+    _, peak = optimizer_for(model, optimizer, learning_rate, weight_decay)
+
+    def compiled(jit: bool | None) -> None:
+        made, _ = optimizer_for(model, optimizer, learning_rate, weight_decay)
+        model.compile(optimizer=made, **settings, **({} if jit is None else {"jit_compile": jit}))
+        spare_vectors(model)
+
     rates = PlateauCallback(peak, metric) if follow is None else RateCallback(follow, peak, watch)
+    arguments = {
+        "validation_data": validation_data, "epochs": epochs, "initial_epoch": initial_epoch,
+        "verbose": verbose, **fit_arguments,
+    }  # fmt: skip
     book = ledger if ledger is not None else Ledger()
     known = {entry.id for entry in book.entries}
     with book.stage(stage, purpose=purpose, meter=Meter()):
-        if seed is not None:
-            package_of(model).utils.set_random_seed(seed)
-        model.compile(optimizer=made, **settings)
-        spare_vectors(model)
-        arguments = {
-            "validation_data": validation_data, "epochs": epochs, "initial_epoch": initial_epoch,
-            "verbose": verbose, **fit_arguments,
-        }  # fmt: skip
-        history = _run(model, feed, [watch, rates, *callbacks], watch, arguments)
+        with mixed(model, policy):
+            notes = _compile(model, compiled, jit_compile, feed, arguments)
+            if seed is not None:
+                package_of(model).utils.set_random_seed(seed)
+            history = _run(model, feed, [watch, rates, *callbacks], watch, arguments)
+        if policy is not None:
+            inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+            model.compile(optimizer=inner, **settings)
         model.optimizer.learning_rate = peak
     (entry,) = [one for one in book.entries if one.id not in known and one.stage == stage]
     begun = len(history.epoch)
@@ -108,7 +127,27 @@ def fit(
         best=watch.best,
         best_epoch=watch.best_epoch,
         epochs=begun,
+        notes=notes,
     )
+
+
+def _compile(
+    model: Any,
+    compiled: Callable[[bool | None], None],
+    jit_compile: bool | Literal["measure"] | None,
+    feed: Feed,
+    arguments: dict[str, Any],
+) -> tuple[str, ...]:
+    """Compile, after a trial where one is asked for; what the trial said."""
+    if jit_compile != "measure":
+        compiled(jit_compile)
+        return ()
+    compiled(False)
+    steps = arguments.get("steps_per_epoch") or feed.steps
+    epochs = arguments["epochs"] - arguments["initial_epoch"]
+    choice = measured_choice(model, feed.trial, steps and steps * epochs)
+    compiled(choice.jit_compile)
+    return (choice.note,)
 
 
 def _run(
@@ -122,7 +161,9 @@ def _run(
         raise
 
 
-def _watch(budget: Budget | BudgetCallback | None, metric: str | None) -> BudgetCallback:
+def _watch(
+    budget: Budget | BudgetCallback | None, metric: str | None, *, evaluated: bool
+) -> BudgetCallback:
     """The callback that follows the metric, with or without limits."""
     given = budget if budget is not None else Budget()
     if not isinstance(given, Budget):
@@ -131,7 +172,10 @@ def _watch(budget: Budget | BudgetCallback | None, metric: str | None) -> Budget
         raise UsageError(
             f"Received metric='{metric}' and a budget for '{given.metric}'. Name one of the two."
         )
-    return (given if metric is None else replace(given, metric=metric)).callback()
+    name = metric or given.metric or ("val_loss" if evaluated else None)
+    if name is not None and name.startswith("val_") and not evaluated:
+        raise UsageError(f"Received the metric '{name}' without validation_data. Give both.")
+    return replace(given, metric=name).callback()
 
 
 def _check_epochs(epochs: int, initial_epoch: int) -> None:
