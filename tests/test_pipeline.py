@@ -65,7 +65,7 @@ def test_a_bundle_keeps_what_the_export_took(keyword_bundle: Bundle, tmp_path: P
     ledger = Ledger()
     ledger.add(keyword_bundle.ledger)
     stages = ledger.stages()
-    assert list(stages) == ["conversion", "encoding", "verification"]
+    assert list(stages) == ["conversion", "encoding", "verification", "target"]
     assert stages["conversion"].cpu_seconds > 2
     assert stages["verification"].cpu_seconds > 0.1
     assert all(stage.method == "modelled" for stage in stages.values())
@@ -83,7 +83,7 @@ def test_a_given_ledger_goes_before_the_export_s_own(tmp_path: Path) -> None:
     bundle = export(path, profile="mobile-float16", ledger=tmp_path / "training.json")
     assert bundle.ledger is not None
     names = [entry.stage for entry in bundle.ledger.entries]
-    assert names == ["train", "conversion", "encoding", "verification"]
+    assert names == ["train", "conversion", "encoding", "verification", "target"]
     assert Ledger.read(tmp_path / "training.json").document == given.document
 
 

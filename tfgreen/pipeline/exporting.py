@@ -205,8 +205,7 @@ def make_bundle(
         golden = golden_vectors(encoded.content, judged, profile)
         certificate = _with_origin(certificate, conversion, data, encoded, repair_notes)
         tell("the target", 0, 0)
-        name = name_of(model)
-        target = examine(encoded.content, profile, certificate, golden=golden, name=name)
+        target = examine(encoded.content, profile, certificate, golden=golden, name=name_of(model))
     return Bundle(
         content=encoded.content,
         certificate=target.on(certificate),
