@@ -14,8 +14,6 @@ from tfgreen.targets.layer_names import layer_of
 from tfgreen.verification.certificate import Certificate, LayerFidelity, TensorSaturation
 
 _HALF = 0.5
-_NOISIER_DB = 3.0
-"""An input that is noisier than what is made of it by more than that did not bring the noise."""
 
 
 def layer_lines(
@@ -91,9 +89,8 @@ def first_culprit(model: TfliteModel, lines: Sequence[LayerLine]) -> Culprit | N
 
     Noise is its power against the signal's, 10 ** (-SQNR / 10), from the certificate's own SQNRs;
     the most noise is that of the noisiest tensor on the way. The way goes backwards from the
-    output through the noisiest input of each op; inputs that are noisier than what is made of
-    them are passed by, since an op that adds a weak branch to a strong one takes little of its
-    noise. None where no op adds so much: there the noise grows evenly. None without SQNRs, too.
+    output through the input whose SQNR is nearest to that of what is made of it: so much noise
+    came with it. None where no op adds half: there the noise grows evenly. None without SQNRs.
     """
     known = {line.index: line.sqnr_db for line in lines if line.sqnr_db is not None}
     ends = [op.index for index in logits(model) if (op := _known(model, index, known))]
@@ -125,19 +122,12 @@ def _way(
 ) -> Iterator[tuple[int, float | None]]:
     """From an op back to the input: (op index, SQNR of what it was fed; None at the start)."""
     while True:
-        fed = [
-            op.index for tensor in model.ops[index].inputs if (op := _known(model, tensor, known))
-        ]
-        fed = [one for one in dict.fromkeys(fed) if one < index]
+        writers = (_known(model, tensor, known) for tensor in model.ops[index].inputs)
+        fed = [op.index for op in writers if op is not None and op.index < index]
         if not fed:
             yield index, None
             return
-        cleaner = [one for one in fed if known[one] >= known[index] - _NOISIER_DB]
-        before = (
-            min(cleaner, key=lambda one: known[one])
-            if cleaner
-            else max(fed, key=lambda one: known[one])
-        )
+        before = min(fed, key=lambda one: abs(known[one] - known[index]))
         yield index, known[before]
         index = before
 
