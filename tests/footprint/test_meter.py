@@ -126,6 +126,21 @@ def test_a_counter_that_stops_answering_does_not_cost_the_stretch(tree: Powercap
     assert not meter.is_running
 
 
+def test_a_counter_that_begins_anew_is_not_believed(nvml: FakeNvml) -> None:
+    """A driver that was loaded again counts from 0: no energy is negative."""
+    with Meter("nvml") as meter:
+        nvml.millijoules[1] = 10
+    assert meter.reading.method == "modelled"
+    assert any("began anew" in why for why in meter.reading.passed_over)
+
+
+def test_children_that_nobody_tells_of_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter_module, "COUNTS_CHILDREN", False)
+    with Meter("model") as meter:
+        pass
+    assert any("child processes" in what for what in meter.reading.leaves_out)
+
+
 def test_a_reason_is_one_plain_line() -> None:
     reason = f"it says\n\x1b[31m  {'no ' * 500}"
     assert str(PassedOver("codecarbon", reason)).isprintable()

@@ -14,6 +14,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 PROC = Path("/proc")
+COUNTS_CHILDREN = resource is not None
 
 # Fields of /proc/<pid>/stat after the name: utime, stime, and those of children waited for.
 _TIMES = slice(11, 15)

@@ -14,7 +14,13 @@ from tfgreen.errors import UnknownNameError, UsageError
 from tfgreen.footprint import estimate
 from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.counters import Counter
-from tfgreen.footprint.cpu_time import PROC, MachineTime, machine_time, own_cpu_seconds
+from tfgreen.footprint.cpu_time import (
+    COUNTS_CHILDREN,
+    PROC,
+    MachineTime,
+    machine_time,
+    own_cpu_seconds,
+)
 from tfgreen.footprint.powercap import POWERCAP
 from tfgreen.footprint.reading import Part, Reading
 from tfgreen.footprint.sources import Found, Source, find_sources
@@ -177,6 +183,8 @@ class Meter:
             leaves_out += estimate.LEAVES_OUT
         if not any(one.hardware == "gpu" for one in counted):
             leaves_out.append("GPUs and other accelerators")
+        if not COUNTS_CHILDREN:
+            leaves_out.append("child processes, whose processor time this system does not tell")
         return Reading(
             parts=tuple(parts),
             cpu_seconds=own,
@@ -184,7 +192,7 @@ class Meter:
             leaves_out=tuple(dict.fromkeys(leaves_out)),
             passed_over=(
                 *map(str, self._found.passed_over),
-                *(f"{one.name}: it stopped answering while it was in use" for one in lost),
+                *(f"{one.name}: it stopped answering, or began anew, in use" for one in lost),
             ),
         )
 
@@ -201,11 +209,11 @@ def _steps(
     before: Sequence[float | None],
     after: Sequence[float | None],
 ) -> tuple[dict[Counter, float], list[Counter]]:
-    """Joules of the counters that answered both times, and the others."""
+    """Joules of the counters that answered both times and went on counting, and the others."""
     counted: dict[Counter, float] = {}
     lost = []
     for counter, first, last in zip(counters, before, after, strict=True):
-        if first is None or last is None:
+        if first is None or last is None or last < first:
             lost.append(counter)
         else:
             counted[counter] = last - first
