@@ -16,9 +16,10 @@ from tests.footprint.powercap_tree import PowercapTree, refuse_energy, write_mac
 from tfgreen.errors import MissingDependencyError, UnknownNameError, UsageError
 from tfgreen.footprint import codecarbon
 from tfgreen.footprint import meter as meter_module
+from tfgreen.footprint.attribution import share_of
 from tfgreen.footprint.counters import PassedOver
 from tfgreen.footprint.cpu_time import MachineTime, own_cpu_seconds
-from tfgreen.footprint.meter import Meter, share_of
+from tfgreen.footprint.meter import Meter
 from tfgreen.footprint.sources import find_sources
 
 NOWHERE = Path("/nonexistent")

@@ -12,7 +12,7 @@ from typing import Literal
 
 from tfgreen.errors import UnknownNameError, UsageError
 from tfgreen.footprint import estimate
-from tfgreen.footprint.amounts import Amount
+from tfgreen.footprint.attribution import measured_part, modelled_part, share_of
 from tfgreen.footprint.counters import Counter
 from tfgreen.footprint.cpu_time import (
     COUNTS_CHILDREN,
@@ -22,7 +22,7 @@ from tfgreen.footprint.cpu_time import (
     own_cpu_seconds,
 )
 from tfgreen.footprint.powercap import POWERCAP
-from tfgreen.footprint.reading import Part, Reading
+from tfgreen.footprint.reading import Reading
 from tfgreen.footprint.sources import Found, Source, find_sources
 
 Scope = Literal["process", "machine"]
@@ -175,11 +175,14 @@ class Meter:
         share = share_of(begin.cpu_seconds, end.cpu_seconds, begin.machine, end.machine)
         own = max(0.0, end.cpu_seconds - begin.cpu_seconds)
         counted, lost = _steps(self._found.counters, begin.joules, end.joules)
-        parts = [_measured(one, joules, share, self._scope) for one, joules in counted.items()]
+        parts = [
+            measured_part(one, joules, share, of_machine=self._scope == "machine")
+            for one, joules in counted.items()
+        ]
         leaves_out = [what for one in counted for what in one.leaves_out]
         wants_processor = self._source != "nvml" or not counted
         if wants_processor and not any(one.hardware == "processor" for one in counted):
-            parts.append(_modelled(own, self._watts))
+            parts.append(modelled_part(own, self._watts))
             leaves_out += estimate.LEAVES_OUT
         if not any(one.hardware == "gpu" for one in counted):
             leaves_out.append("GPUs and other accelerators")
@@ -218,63 +221,3 @@ def _steps(
         else:
             counted[counter] = last - first
     return counted, lost
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which part of the machine's processors was ours; `typical` is None where nobody tells."""
-
-    low: float
-    typical: float | None
-
-
-def share_of(cpu_before: float, cpu_after: float, before: MachineTime, after: MachineTime) -> Share:
-    """Our processor seconds over those that could have been worked, and that were.
-
-    >>> idle, later = MachineTime(100.0, 0.0), MachineTime(104.0, 8.0)
-    >>> share_of(1.0, 3.0, idle, later)
-    Share(low=0.25, typical=0.5)
-    """
-    own = max(0.0, cpu_after - cpu_before)
-    capacity = after.capacity_seconds - before.capacity_seconds
-    low = min(1.0, own / capacity) if capacity > 0 else 0.0
-    if before.busy_seconds is None or after.busy_seconds is None:
-        return Share(low, None)
-    busy = max(own, after.busy_seconds - before.busy_seconds)
-    return Share(low, max(low, own / busy) if busy > 0 else low)
-
-
-def _measured(counter: Counter, joules: float, share: Share, scope: Scope) -> Part:
-    if counter.hardware == "gpu" or scope == "machine":
-        return _part(
-            counter,
-            Amount.exactly(joules),
-            f"{counter.how}: all of their energy, whoever used them",
-        )
-    if share.typical is None:
-        typical, how = share.low, "of what all processors could have worked"
-    else:
-        typical, how = share.typical, "of all processor time that was worked"
-    amount = Amount(low=joules * share.low, typical=joules * typical, high=joules)
-    return _part(
-        counter,
-        amount,
-        f"{counter.how}: {joules:.4g} J in all, of which {typical:.1%} is attributed to this "
-        f"process and its children, their share {how}; at least {share.low:.1%}, at most all",
-    )
-
-
-def _part(counter: Counter, joules: Amount, how: str) -> Part:
-    return Part(
-        hardware=counter.hardware, source=counter.name, method="measured", joules=joules, how=how
-    )
-
-
-def _modelled(cpu_seconds: float, watts: estimate.Watts) -> Part:
-    return Part(
-        hardware="processor",
-        source="model",
-        method="modelled",
-        joules=watts.joules(cpu_seconds),
-        how=f"modelled: {cpu_seconds:.4g} processor seconds at {watts} ({watts.name})",
-    )
