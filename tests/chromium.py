@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,14 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+# DevTools reads descriptor 3 and writes descriptor 4.
+_LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for number, end in zip((3, 4), ends):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find() -> str | None:
@@ -116,10 +125,8 @@ def browser(folder: Path) -> Iterator[Page]:
         *("--hide-scrollbars", "--no-first-run", "--disable-background-networking"),
         *(f"--user-data-dir={folder}", "--remote-debugging-pipe"),
     ]
-    # DevTools reads descriptor 3 and writes descriptor 4; the shell puts the two pipes there.
-    shell = f'exec "$0" "$@" 3<&{to_browser} 4>&{to_us}'
     process = subprocess.Popen(
-        ["sh", "-c", shell, program, *arguments],
+        [sys.executable, "-c", _LAUNCH, str(to_browser), str(to_us), program, *arguments],
         pass_fds=(to_browser, to_us),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

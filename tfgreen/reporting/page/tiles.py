@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfgreen.footprint.wording import seconds_text
-from tfgreen.reporting.page.record import BundleReport
+from tfgreen.reporting.page.record import BundleReport, Figure, Value
 from tfgreen.reporting.page.values import change_text, outcome_of, value_text
+from tfgreen.reporting.wording import share_text
 
 _SHORT = {"sqnr": "SQNR", "macs": "Multiply-accumulates"}
 
@@ -60,9 +61,16 @@ def _running(report: BundleReport) -> Iterator[Tile]:
         wanted.remove("sqnr")
     figure = next((figures[key] for key in wanted if key in figures), None)
     if figure is not None:
-        note = change_text(figure) or figure.how
+        note = _share_of_budget(figure) or change_text(figure) or figure.how
         label = _SHORT.get(figure.key, figure.label)
         yield Tile(label, value_text(figure.after, figure.unit), note, outcome_of(figure))
+
+
+def _share_of_budget(figure: Figure) -> str:
+    if figure.unit != "bytes" or figure.limit is None or figure.after is None:
+        return ""
+    budget = value_text(Value.exactly(figure.limit), figure.unit)
+    return f"{share_text(figure.after.typical / figure.limit)} of the {budget} budget"
 
 
 def _has_answers(report: BundleReport) -> bool:

@@ -1,0 +1,107 @@
+"""The record: its figures against the certificate's, and the commands against the command line."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from tests.reporting.page import bundles
+from tests.tiny_models import int8_classifier
+from tfgreen.cli.main import tfgreen_command
+from tfgreen.errors import InvalidDataError
+from tfgreen.manifest import sha256
+from tfgreen.reporting.page import BundleReport, report_of
+from tfgreen.reporting.page.record import CostAccount, Figure, RuntimeCost, Value
+
+
+def figure(report: BundleReport, key: str) -> Figure:
+    return next(one for one in report.figures if one.key == key)
+
+
+def test_figures_by_hand() -> None:
+    bundle = bundles.bundle_of()
+    report = report_of(bundle)
+    size = len(int8_classifier())
+    accuracy = figure(report, "metric/scores/micro")
+    assert accuracy.label == "Accuracy on micro (truth)"
+    assert accuracy.before == Value.exactly(0.91) and accuracy.after == Value.exactly(0.9)
+    file = figure(report, "file_bytes")
+    assert (file.before, file.after) == (Value.exactly(4 * size), Value.exactly(size))
+    assert figure(report, "macs").after == Value.exactly(64)  # 16 x 4
+    assert figure(report, "parameters").after == Value.exactly(68)  # and 4 biases
+    arena = figure(report, "arena_bytes")
+    assert (arena.after, arena.limit) == (Value.exactly(24_272), 64 * 1024)
+    assert report.spent_total is not None
+    assert report.spent_total.joules == Value(typical=40, low=10, high=90)
+    assert report.spent_total.method == "modelled"
+
+
+def test_layers_join_what_the_certificate_holds() -> None:
+    connected, softmax = report_of(bundles.bundle_of()).layers
+    assert (connected.sqnr_db, connected.ideal_sqnr_db) == (31.52, 40)
+    assert connected.clipped_share == 0.0442 and connected.headroom_bits == 14.25
+    assert connected.range_low == pytest.approx(0.04 * (-128 - 3))
+    assert connected.range_high == pytest.approx(0.04 * (127 - 3))
+    assert connected.kernels["reference"].max_quanta == 1
+    assert softmax.kernels["reference"].status == "unregistered"
+    assert not softmax.is_compared
+
+
+def test_the_record_comes_back_from_json() -> None:
+    report = report_of(bundles.trained(bundles.bundle_of()))
+    assert BundleReport.from_json(report.to_json()) == report
+    with pytest.raises(InvalidDataError, match="This is no report of a tfgreen bundle"):
+        BundleReport.from_json("{}")
+
+
+def test_the_command_is_one_that_the_command_line_understands() -> None:
+    report = report_of(bundles.bundle_of())
+    command = next(shlex.split(line) for line in report.reproduction.commands if " export " in line)
+    line = [word.replace("keyword_spotter.keras", __file__) for word in command[2:]]
+    line = [__file__ if word in ("DATA", "calibration data.npz") else word for word in line]
+    export = tfgreen_command.commands["export"]
+    with export.make_context("export", line) as context:
+        given = context.params
+    assert given["profile"] == "microcontroller-int8"
+    assert given["arena"] in ("65536", 65536)
+    assert (given["samples"], given["repair"], given["encoding"]) == (32, True, "auto")
+    assert given["calibration"] == given["evaluate"] == __file__
+    assert "'calibration data.npz'" in " ".join(report.reproduction.commands)
+    assert report.reproduction.file_sha256 == sha256(int8_classifier())
+
+
+def test_what_is_not_known_is_told() -> None:
+    bundle = bundles.without_labels(bundles.bundle_of())
+    bare = replace(bundle, facts={}, ledger=None)
+    skipped = {one.what: one.why for one in report_of(bare).skipped}
+    assert skipped["accuracy"] == "No labelled samples were given (--evaluate)."
+    assert "sizes before" in skipped and "energy of making it" in skipped
+    assert skipped["kernels xnnpack"] == "not installed"
+    assert "latency, joules and grams of an inference" in skipped
+
+
+def test_a_cost_account_becomes_figures() -> None:
+    cost = CostAccount(
+        runtimes=(
+            RuntimeCost(
+                where="xnnpack",
+                method="modelled",
+                how="modelled: 1 ms at 4 W",
+                latency=Value(typical=0.001, low=0.0009, high=0.0012),
+                before_latency=Value.exactly(0.004),
+                joules=Value(typical=4, low=1, high=9),
+                grams=Value(typical=0.4, low=0.1, high=0.9),
+            ),
+        ),
+        claims=(),
+        left_out=(),
+        notes=(),
+    )
+    report = report_of(bundles.bundle_of(), cost=cost)
+    latency = figure(report, "latency")
+    assert latency.before == Value.exactly(0.004) and latency.unit == "seconds"
+    assert figure(report, "joules").how == "modelled"
+    assert figure(report, "grams").after == Value(typical=0.4, low=0.1, high=0.9)
+    assert not [one for one in report.skipped if one.what.startswith("latency")]
