@@ -76,10 +76,10 @@ def function_of(name: str) -> ScheduleFunction | None:
 
 
 class Plateau:
-    """Halves... the factor whenever the metric has not become better for some epochs.
+    """Lowers the rate whenever the metric has not become better for some epochs.
 
-    As Keras's `ReduceLROnPlateau`, of which it has the defaults that matter: `factor` 0.5 after
-    `patience` 3 epochs without a gain of more than 1e-4, never below `least`.
+    As Keras's `ReduceLROnPlateau`: times `factor` after `patience` epochs without a gain of more
+    than 1e-4, never below `least` of the peak.
 
     >>> plateau = Plateau(patience=2)
     >>> [plateau.after(loss) for loss in (1.0, 0.9, 0.95, 0.91, 0.92)]
