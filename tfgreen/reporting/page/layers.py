@@ -14,6 +14,7 @@ from tfgreen.targets.layer_names import layer_of
 from tfgreen.verification.certificate import Certificate, LayerFidelity, TensorSaturation
 
 _HALF = 0.5
+_FEWEST_LAYERS = 2
 
 
 def layer_lines(
@@ -94,7 +95,7 @@ def first_culprit(model: TfliteModel, lines: Sequence[LayerLine]) -> Culprit | N
     """
     known = {line.index: line.sqnr_db for line in lines if line.sqnr_db is not None}
     ends = [op.index for index in logits(model) if (op := _known(model, index, known))]
-    if not ends:
+    if not ends or len(known) < _FEWEST_LAYERS:
         return None
     way = list(_way(model, min(ends, key=lambda index: known[index]), known))
     most = max(_noise(known[index]) for index, _ in way)
