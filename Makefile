@@ -24,6 +24,7 @@ lint: $(STAMP)
 # From the code and the records; nothing is measured.
 docs: $(STAMP)
 	$(VENV)/bin/python -m benchmarks.pages
+	$(VENV)/bin/python -m benchmarks.faq
 	$(VENV)/bin/python -m benchmarks.width_table
 
 clean:

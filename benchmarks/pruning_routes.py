@@ -1,4 +1,4 @@
-"""Four ways to prune the keyword DS-CNN to 80 and 90 %, and what each costs in accuracy.
+"""Four ways to prune the keyword DS-CNN to 50, 80 and 90 %, and what each costs in accuracy.
 
     python -m benchmarks.pruning_routes [--test FILE.npz] [--seeds N] [ROUTE ...]
 
@@ -38,7 +38,7 @@ from benchmarks.keyword_trials import (
 )
 from tfgreen.demonstration.keywords import load_keywords
 
-SPARSITIES = (0.8, 0.9)
+SPARSITIES = (0.5, 0.8, 0.9)
 EPOCHS, ROUNDS = 10, 5
 KERNEL_SET = "xnnpack"
 PROFILE = "mobile-int8"
