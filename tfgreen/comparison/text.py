@@ -25,11 +25,12 @@ def render_comparison(comparison: Comparison, *, with_notes: bool = True) -> Ren
     columns[-1] = columns[-1].lstrip(">")
     rows = [_cells(comparison, row) for row in comparison.rows]
     endured = comparison.robustness
-    worse = [] if endured is None else [Text(endured.text(), no_wrap=True), ""]
+    worse: list[RenderableType] = []
+    if endured is not None:
+        worse = [Text(endured.text(), no_wrap=True, overflow="ignore"), ""]
     told = [bullet(sentence) for sentence in _sentences(comparison) if with_notes]
-    return Group(
-        table(f"{comparison.model} in {len(rows)} widths", columns, rows), "", *worse, *told
-    )
+    widths = table(f"{comparison.model} in {len(rows)} widths", columns, rows)
+    return Group(widths, "", *worse, *told)
 
 
 def comparison_text(comparison: Comparison) -> str:

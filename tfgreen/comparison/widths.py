@@ -135,7 +135,9 @@ def compare(
         if keep is not None:
             write_folder(Path(keep), {f"{width}.tflite": file for width, file in files.items()})
         attacker = None if source.endswith(".tflite") else Attacker(source, options)
-        endured = plan and _endured(made, given.evaluation, plan, attacker, tell)
+        endured = None
+        if plan is not None:
+            endured = _endured(made, given.evaluation, plan, attacker, tell)
         timed = _timed(files, effort, tell)
     return Comparison(
         model=str(model) if isinstance(model, str | Path) else getattr(model, "name", "the model"),

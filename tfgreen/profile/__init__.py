@@ -19,6 +19,7 @@ from tfgreen.profile.sections import (
     Encoding,
     KernelSets,
     Limits,
+    RobustnessLimit,
     Scheme,
     parse_bytes,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "ExportProfile",
     "KernelSets",
     "Limits",
+    "RobustnessLimit",
     "Scheme",
     "VelaSettings",
     "list_profiles",

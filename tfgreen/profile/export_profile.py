@@ -16,6 +16,7 @@ from tfgreen.profile.sections import (
     KernelSets,
     Limits,
     OpName,
+    RobustnessLimit,
     Scheme,
     Section,
     parse_bytes,
@@ -62,6 +63,8 @@ class ExportProfile(Section):
     edgetpu_rules: whether the published rules of the Coral Edge TPU's compiler are checked.
     encodings: how weights may be stored beside plainly: `sparse` where the runtime has DENSIFY
         (LiteRT), `lut` and `decode` where it has DECODE (TensorFlow Lite Micro). None by default.
+    robustness: how much more than the float model the file may lose under corruption; None: that
+        is not measured.
     notes: what cannot be checked on this machine, told with every certificate.
     """
 
@@ -82,6 +85,7 @@ class ExportProfile(Section):
     kernel_sets: KernelSets
     budgets: Budgets = Budgets()
     limits: Limits = Limits()
+    robustness: RobustnessLimit | None = None
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @property

@@ -107,6 +107,20 @@ class KernelSets(Section):
         return self
 
 
+class RobustnessLimit(Section):
+    """How much more than the float model a file may lose where the data get worse.
+
+    drop: most that the accuracy, as a share, may lie below the float model's under the same
+        corruptions; the mean over all that fit the kind of data.
+    kind: of the data; None where the shape of the input tells it.
+    severity: of the corruptions, 1 to 5. 3.
+    """
+
+    drop: Share
+    kind: Literal["image", "audio", "text"] | None = None
+    severity: Annotated[int, Field(ge=1, le=5)] = 3
+
+
 class Limits(Section):
     """What the gates allow. The defaults suit classifiers in int8; a profile may tighten them.
 

@@ -73,6 +73,10 @@ class GateResult(Record):
         found = tuple(checks)
         return cls(gate=gate, status=_gate_status(found), checks=found)
 
+    def with_check(self, check: Check | None) -> GateResult:
+        """The gate with one check more; itself for None."""
+        return self if check is None else GateResult.of(self.gate, (*self.checks, check))
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if any(check.gate != self.gate for check in self.checks):

@@ -17,6 +17,7 @@ from tfgreen.verification import fidelity
 from tfgreen.verification.answer_changes import AnswerChanges
 from tfgreen.verification.certificate import (
     Certificate,
+    Check,
     GateResult,
     Metric,
     OutputFidelity,
@@ -27,6 +28,7 @@ from tfgreen.verification.execution import Executor, OnProgress
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import check_labels, is_classification, per_sample
 from tfgreen.verification.oracle import REPLACED
+from tfgreen.verification.robustness.gate import judge_robustness
 from tfgreen.verification.runtime import EndToEnd, compare_runs, judge_runtime
 from tfgreen.verification.saturation import findings
 from tfgreen.verification.shipped import Shipped
@@ -100,8 +102,14 @@ def certify(
         profile.limits,
         Executor(on_progress),
     )
+    robustness = None
+    if profile.robustness is not None:
+        pair = None if isinstance(compared, GateResult) else float_model
+        robustness = judge_robustness(
+            profile.robustness, model, pair, lineup.truth, workload, on_progress
+        )
     return _Certification(
-        shipped, float_model, profile, lineup, workload, evidence, compared, labels
+        shipped, float_model, profile, lineup, workload, evidence, compared, labels, robustness
     ).certificate(allow_select_ops)
 
 
@@ -148,11 +156,12 @@ class _Certification:
         evidence: Evidence,
         compared: tuple[int, ...] | GateResult,
         labels: Mapping[int, np.ndarray],
+        robustness: Check | None = None,
     ) -> None:
         self._shipped, self._float_model, self._profile = shipped, float_model, profile
         self._model = model = shipped.plain
         self._lineup, self._workload, self._evidence = lineup, workload, evidence
-        self._compared, self._labels = compared, labels
+        self._compared, self._labels, self._robustness = compared, labels, robustness
         self._classifying = frozenset(
             position
             for position in range(len(model.outputs))
@@ -187,7 +196,7 @@ class _Certification:
                 is_replaced=bool(evidence.stand_in) and lineup.truth == REPLACED,
                 is_refused=evidence.refused_packed,
             ),
-            fidelity_gate,
+            fidelity_gate.with_check(self._robustness),
             judge_runtime(self._model, lineup, self._profile.limits, runs),
         )
         agreements = [o.agreement for o in outputs if o.agreement is not None]

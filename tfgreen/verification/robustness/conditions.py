@@ -44,7 +44,7 @@ class Plan:
 
     kind: As for `kinds_of`. ranges: (low, high) by input, where the data do not show it.
     corruptions: Names; all that fit the kind by default. attacks: Of "fgsm", "pgd".
-    seed: Of everything random.
+    seed: Of everything random. severities: Of 1 to 5; only these are measured.
     """
 
     kind: str | Mapping[str, str] | None = None
@@ -52,6 +52,7 @@ class Plan:
     corruptions: Sequence[str] | None = None
     attacks: Sequence[str] = ATTACKS
     seed: int = 0
+    severities: Sequence[int] = SEVERITIES
 
     def __post_init__(self) -> None:
         for name in self.attacks:
@@ -152,15 +153,15 @@ class Conditions:
         self.attack = AttackFacts(steps=PGD_STEPS, step_share=PGD_STEP_SHARE, loss=loss)
 
     def __len__(self) -> int:
-        return len(self.facts) * len(SEVERITIES)
+        return len(self.facts) * len(self._plan.severities)
 
     def __iter__(self) -> Iterator[Condition]:
         for name in dict.fromkeys(one.name for _, one in self._corruptions):
-            for severity in SEVERITIES:
+            for severity in self._plan.severities:
                 yield Condition(name, severity, False, self._corrupted(name, severity))
         for name, strengths in (self._attacked.inputs if self._attacked else {}).items():
-            for severity, moved in zip(SEVERITIES, strengths, strict=True):
-                yield Condition(name, severity, True, self._with(moved))
+            for severity in self._plan.severities:
+                yield Condition(name, severity, True, self._with(strengths[severity - 1]))
 
     def _fitting(self) -> list[tuple[str, Corruption]]:
         """The corruptions of each input; what cannot be is told, or refused if asked for."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tfgreen.data import Samples
-from tfgreen.errors import InvalidDataError, TfgreenError, UnsupportedModelError, UsageError
+from tfgreen.errors import InvalidDataError, TfgreenError, UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.intervals import Estimate, bootstrapped
 from tfgreen.runtimes import Task, quantize_inputs, run_tasks
@@ -69,15 +69,9 @@ def measure_robustness(
     """
     plan = plan or Plan()
     tell = on_progress or (lambda step, done, of: None)
-    if not len(samples):
-        raise InvalidDataError(f"{samples.source} holds no samples; give some hundred.")
     conditions = Conditions(samples, plan)
     model = TfliteModel.from_bytes(float_content)
-    if batch_of(model) != 1:
-        raise UsageError(
-            f"The float file takes {batch_of(model)} samples a call; robustness is measured with "
-            "one that takes a single sample. Give the Keras model."
-        )
+    samples = samples.head(len(samples) // batch_of(model) * batch_of(model))
     answers = _answers(model, [samples], FLOAT_KERNEL_SET)[0]
     scoring = Scoring.of(model, samples, answers)
     if scoring is None:
@@ -239,7 +233,7 @@ class _Scores:
         """Those of some rows, which must be among the run's."""
         places = np.searchsorted(run.rows, rows)
         found = {condition: scores[places] for condition, scores in run.scores.items()}
-        for severity in SEVERITIES if run.corruptions else ():
+        for severity in {severity for name, severity in found if name in run.corruptions}:
             corrupted = [found[name, severity] for name in sorted(run.corruptions)]
             found["", severity] = np.mean(corrupted, axis=0)
         if run.clean is not None:

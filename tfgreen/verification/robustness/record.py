@@ -90,9 +90,10 @@ class RobustnessRow(Record):
             if (score.severity, score.condition) == (severity, condition):
                 return score
         known = ", ".join(dict.fromkeys(score.condition for score in self.scores))
+        severities = ", ".join(sorted({str(score.severity) for score in self.scores}))
         raise InvalidDataError(
             f"'{self.name}' has no score of '{condition or 'mean'}' at severity {severity}. There "
-            f"are: {known or 'none'}, at severities 1 to 5."
+            f"are: {known or 'none'}, at the severities {severities or 'none'}."
         )
 
 

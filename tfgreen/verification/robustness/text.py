@@ -29,7 +29,8 @@ def robustness_text(record: Robustness) -> str:
         blocks.append(_table(["mean of corruptions", "clean", *severities], cells))
         cells = [[row.name, *(_apart(record, one.cost) for one in row.means)] for row in rows[1:]]
         blocks += [_table(["beyond the clean loss", *severities], cells)] if cells else []
-    blocks.append(_conditions(record, rows))
+    if rows and record.conditions:
+        blocks.append(_conditions(record, rows))
     blocks.append("\n".join(line for one in sentences(record) for line in _bullets(one)))
     return "\n\n".join(blocks)
 
@@ -62,13 +63,17 @@ def sentences(record: Robustness) -> Iterator[str]:
 
 def verdict(record: Robustness, row: RobustnessRow) -> str:
     """Whether compression costs more under corruption than it costs on clean samples."""
-    score = row.at(GATE_SEVERITY)
+    severity = _shown(row)
+    score = row.at(severity)
     clean, cost = row.clean.difference if row.clean else None, score.cost
     if clean is None or cost is None:
         return f"{row.name}: there is nothing to compare with."
     worse = cost.low > 0 if record.score_kind == "mean-absolute-error" else cost.high < 0
     better = cost.high < 0 if record.score_kind == "mean-absolute-error" else cost.low > 0
-    told = f"{_apart(record, clean)} on clean samples, {_apart(record, cost)} more at severity 3"
+    told = (
+        f"{_apart(record, clean)} on clean samples, {_apart(record, cost)} more at severity "
+        f"{severity}"
+    )
     if worse:
         return f"{row.name} costs robustness beyond accuracy: {told}."
     if better:
@@ -87,12 +92,19 @@ def _headline(record: Robustness) -> str:
 
 
 def _conditions(record: Robustness, rows: Sequence[RobustnessRow]) -> str:
-    header = [f"at severity {GATE_SEVERITY}", *(row.name for row in rows)]
+    severity = _shown(rows[0])
+    header = [f"at severity {severity}", *(row.name for row in rows)]
     cells = [
-        [one.name, *(_cell(record, row.at(GATE_SEVERITY, one.name)) for row in rows)]
+        [one.name, *(_cell(record, row.at(severity, one.name)) for row in rows)]
         for one in record.conditions
     ]
     return _table(header, cells)
+
+
+def _shown(row: RobustnessRow) -> int:
+    """The middle severity, or the highest where that was not measured."""
+    severities = {score.severity for score in row.scores}
+    return GATE_SEVERITY if GATE_SEVERITY in severities else max(severities)
 
 
 def _with_clean(row: RobustnessRow) -> tuple[Score, ...]:
