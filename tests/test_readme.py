@@ -29,6 +29,7 @@ PAGES = {
     "docs/benchmark.md": 4,
     "docs/compare.md": 2,
     "docs/footprint.md": 6,
+    "docs/report.md": 6,
     "docs/training.md": 3,
 }
 

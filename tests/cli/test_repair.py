@@ -34,7 +34,7 @@ def test_repair_writes_and_tells(files: Path, mended: dict[str, Any]) -> None:
     done = run(*REPAIR, "--against", "model.keras", "--evaluate", "e.npz")
     assert done.exit_code == 0
     assert "cross-layer equalization" in done.stdout
-    assert done.stdout.endswith("Written: out/better\n")
+    assert done.stdout.endswith("Written: out/better\nLook at: out/better/report.html\n")
     assert Bundle.read("out/better").content == CONTENT
     assert (mended["against"], mended["evaluate"]) == ("model.keras", "e.npz")
 

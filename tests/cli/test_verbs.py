@@ -76,7 +76,7 @@ def test_export_writes_and_tells(files: Path, exported: dict[str, Any]) -> None:
     done = run(*EXPORT)
     assert done.exit_code == 0
     assert done.stdout.split()[0] == "PASSED"
-    assert done.stdout.endswith("Written: out/kws\n")
+    assert done.stdout.endswith("Written: out/kws\nLook at: out/kws/report.html\n")
     assert done.stderr == "converting ...\n"
     assert Bundle.read("out/kws").content == CONTENT
 
@@ -88,7 +88,7 @@ def test_export_says_what_a_file_alone_leaves_out(files: Path, exported: dict[st
         "Written: kws.tflite",
         "Left out: 2 files for the target; a folder holds them: -o FOLDER/",
     ]
-    assert run(*EXPORT).stdout.endswith("Written: out/kws\n")
+    assert run(*EXPORT).stdout.endswith("Written: out/kws\nLook at: out/kws/report.html\n")
     assert Path("out/kws/model_vela.tflite").read_bytes() == b"npu"
 
 

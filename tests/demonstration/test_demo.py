@@ -39,6 +39,7 @@ def test_the_screen(
         assert gate in screen
     assert f"{result.float_size.file_bytes:,}" in screen
     assert f"{result.bundle.certificate.arena_bytes:,}" in screen
+    assert f"Look at its report: {tmp_path / 'bundle' / 'report.html'}" in screen
     assert len(screen.splitlines()) <= 40
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tfgreen.cli import options
-from tfgreen.cli.printing import print_certificate
+from tfgreen.cli.printing import print_certificate, print_written
 from tfgreen.cli.verb import GATE_FAILED, Verb
 from tfgreen.reporting.progress import progress
 
@@ -113,7 +113,7 @@ def compress(
             compression_text(result.record, {step.name: step.reused for step in result.steps})
         )
         print_certificate(certificate, quiet=quiet, verbose=verbose)
-        click.echo(f"Written: {output}")
+        print_written(output, quiet=quiet)
     if not certificate.passed:
         raise click.exceptions.Exit(GATE_FAILED)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfgreen.cli import options
-from tfgreen.cli.printing import print_certificate, print_encodings, print_repair
+from tfgreen.cli.printing import print_certificate, print_encodings, print_repair, print_written
 from tfgreen.cli.verb import GATE_FAILED, Verb
 from tfgreen.reporting.progress import progress
 
@@ -108,7 +108,7 @@ def export(
         print_certificate(bundle.certificate, quiet=quiet, verbose=verbose)
         print_encodings(bundle.facts.get("encoding"), quiet=quiet)
         print_repair(bundle.facts.get("repair"), quiet=quiet)
-        click.echo(f"Written: {output}")
+        print_written(output, quiet=quiet)
         if bundle.target_files and Path(output).is_file() and not quiet:
             count = len(bundle.target_files)
             click.echo(f"Left out: {count} files for the target; a folder holds them: -o FOLDER/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,22 @@ def print_renderable(renderable: RenderableType) -> None:
 
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
     Console(width=width).print(renderable)
+
+
+def print_written(output: str, *, quiet: bool) -> None:
+    """Where the result went, and unless quiet where a bundle's page is, or why it has none."""
+    from tfgreen.manifest import REPORT_HTML, REPORT_JSON
+
+    click.echo(f"Written: {output}")
+    if quiet:
+        return
+    page = Path(output, REPORT_HTML)
+    if page.is_file():
+        click.echo(f"Look at: {page}")
+    elif page.with_name(REPORT_JSON).is_file():
+        from tfgreen.reporting.page.files import NO_HTML
+
+        click.echo(f"Left out: {NO_HTML.what}: {NO_HTML.why}")
 
 
 def print_certificate(certificate: Certificate, *, quiet: bool, verbose: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tfgreen.cli import options
-from tfgreen.cli.printing import print_certificate, print_repair
+from tfgreen.cli.printing import print_certificate, print_repair, print_written
 from tfgreen.cli.verb import GATE_FAILED, Verb
 from tfgreen.reporting.progress import progress
 
@@ -57,6 +57,6 @@ def repair(
     else:
         print_certificate(bundle.certificate, quiet=quiet, verbose=verbose)
         print_repair(facts, quiet=quiet)
-        click.echo(f"Written: {output}")
+        print_written(output, quiet=quiet)
     if not bundle.certificate.passed:
         raise click.exceptions.Exit(GATE_FAILED)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfgreen.bundle import Bundle, check_output
+from tfgreen.data import Samples
 from tfgreen.demonstration.keyword_spotter import train_keyword_spotter
 from tfgreen.demonstration.keywords import Keywords, load_keywords
-from tfgreen.pipeline import float_file, make_bundle
+from tfgreen.footprint.ledger import Ledger
+from tfgreen.pipeline import ExportOptions, float_file, make_bundle
 from tfgreen.profile import load_profile
 from tfgreen.tflite import ConversionOptions
 
@@ -77,15 +79,20 @@ def run_demo(
     tell = on_progress or (lambda step, done, of: None)
     check_output(output, force=force)
     keywords = load_keywords()
+    ledger = Ledger()
     with tempfile.TemporaryDirectory(prefix="tfgreen-demo-") as name:
         model = Path(name) / "keyword_spotter.keras"
-        parameters, training_seconds = _train(model, keywords, tell)
+        with ledger.stage("train"):
+            parameters, training_seconds = _train(model, keywords, tell)
         bundle = make_bundle(
             model,
             keywords.x_train[:_CALIBRATION_CLIPS],
             load_profile(PROFILE),
-            (keywords.x_test, keywords.y_test),
-            on_progress=on_progress,
+            Samples(
+                {"mfcc": keywords.x_test}, {"word": keywords.y_test}, label_names=keywords.labels
+            ),
+            ExportOptions(ledger=ledger),
+            on_progress,
         )
         tell("float file, to compare sizes", 0, 0)
         float_content = float_file(model, Path(name), ConversionOptions())

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfgreen.demonstration.demo import DemoResult
+from tfgreen.manifest import REPORT_HTML
 from tfgreen.reporting.tables import bullet, heading, status, table
 from tfgreen.reporting.wording import bytes_text, decibel_text, share_text
 from tfgreen.verification.certificate import Certificate
@@ -35,7 +36,14 @@ def demo_screen(result: DemoResult) -> RenderableType:
             f"{certificate.verdict.upper()}: the bundle is in {result.folder}",
             f"{result.total_seconds:.0f} s in all",
         ),
+        *_report(result),
     )
+
+
+def _report(result: DemoResult) -> Iterator[RenderableType]:
+    page = result.folder / REPORT_HTML
+    if page.is_file():
+        yield Text(f"Look at its report: {page}")
 
 
 def _gates(certificate: Certificate) -> Iterator[tuple[str, RenderableType, str]]:

@@ -142,6 +142,7 @@ def test_without_jinja2_the_rest_is_written_and_tells_so(monkeypatch: pytest.Mon
     module._environment.cache_clear()
     files = report_files(bundles.bundle_of())
     assert set(files) == {"report.json", "report.md"}
+    assert b"report.html was left out" in files["report.md"]
     told = BundleReport.from_json(files["report.json"]).skipped[0]
     assert told.what == "report.html" and "pip install tfgreen[report]" in told.why
     with pytest.raises(MissingDependencyError, match=r"pip install tfgreen\[report\]"):

@@ -155,7 +155,7 @@ def _memory_figures(certificate: Certificate, profile: ExportProfile) -> Iterato
             unit="bytes",
             after=Value.exactly(certificate.arena_bytes),
             better="less",
-            how="in use after loading, TensorFlow Lite Micro on a 64-bit host",
+            how="TensorFlow Lite Micro on a 64-bit host",
             limit=profile.budgets.arena_bytes,
         )
     npu = certificate.target.get("npu", {})

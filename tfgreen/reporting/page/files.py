@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from tfgreen.manifest import REPORT_HTML, REPORT_JSON, REPORT_MARKDOWN
@@ -12,6 +13,8 @@ from tfgreen.reporting.page.record import Skipped
 
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
+
+_LOGGER = logging.getLogger(__name__)
 
 NO_HTML = Skipped(
     what=REPORT_HTML,
@@ -25,6 +28,7 @@ def report_files(bundle: Bundle) -> dict[str, bytes]:
     report = report_of(bundle)
     has_html = can_render_html()
     if not has_html:
+        _LOGGER.warning("%s is left out: %s", NO_HTML.what, NO_HTML.why)
         report = report.model_copy(update={"skipped": (NO_HTML, *report.skipped)})
     files = {REPORT_JSON: report.to_json(), REPORT_MARKDOWN: render_markdown([report])}
     if has_html:

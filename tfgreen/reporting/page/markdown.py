@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from tfgreen.manifest import REPORT_HTML
 from tfgreen.reporting.page.record import BundleReport
 from tfgreen.reporting.page.side_by_side import rows_of
 from tfgreen.reporting.page.values import change_text, value_text
@@ -62,6 +63,9 @@ def _lines(report: BundleReport) -> Iterator[str]:
         spent = report.spent_total
         yield ""
         yield f"Making it took {_plain(value_text(spent.joules, 'joules'))}, {spent.method}."
+    for one in report.skipped:
+        if one.what == REPORT_HTML:
+            yield f"\n{one.what} was left out: {_plain(one.why)}"
     yield ""
     yield f"`sha256 {report.reproduction.file_sha256}`"
 
