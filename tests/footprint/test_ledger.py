@@ -277,6 +277,8 @@ def good() -> dict[str, Any]:
         lambda d: d["entries"][0].update(stage="\x1b[2J"),
         lambda d: d["entries"][0].update(started="\x1b[2J"),
         lambda d: d["entries"][0]["reading"].update(cpu_seconds=-1),
+        lambda d: d["entries"][0]["reading"].update(cpu_seconds=1e308),
+        lambda d: d["entries"][0]["reading"]["parts"][0]["joules"].update(high=1e308),
         lambda d: d["entries"][0]["reading"].update(leaves_out=["\x1b[2J"]),
         lambda d: d["entries"][0]["reading"]["parts"][0].update(source="trust me"),
         lambda d: d["entries"][0]["reading"]["parts"][0]["joules"].update(low=2.0),

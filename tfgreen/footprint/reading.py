@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
+from pydantic import model_validator
+
 from tfgreen.footprint.amounts import Amount, NotNegative, Sentence
+from tfgreen.footprint.units import LARGEST
 from tfgreen.footprint.wording import amount_text, seconds_text
 from tfgreen.records import Record
 
@@ -43,6 +46,13 @@ class Reading(Record):
     wall_seconds: NotNegative
     leaves_out: tuple[Sentence, ...] = ()
     passed_over: tuple[Sentence, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be_added_up(self) -> Reading:
+        most = max(self.cpu_seconds, self.wall_seconds, *(one.joules.high for one in self.parts))
+        if most > LARGEST:
+            raise ValueError(f"received {most:g}; expected joules and seconds up to {LARGEST:g}")
+        return self
 
     @property
     def joules(self) -> Amount:

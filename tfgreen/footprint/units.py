@@ -17,7 +17,8 @@ GRAMS = {"g": 1.0, "kg": 1e3, "t": 1e6}
 VOLTS = {"V": 1.0, "mV": 1e-3}
 AMPERES = {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9}
 _COUNT = {"": 1.0}
-_LARGEST = 1e30  # products of a few such numbers are finite still
+LARGEST = 1e30
+"""Of what users state and files tell: sums and products of such numbers are finite still."""
 
 
 def parse_watts(text: str | float) -> Amount:
@@ -106,9 +107,9 @@ def check_not_negative(value: float, what: str) -> float:
 
     what: the value and what it is, for the error.
     """
-    if not 0 <= value <= _LARGEST:
+    if not 0 <= value <= LARGEST:
         raise UsageError(
-            f"Received {what}; expected a number that is not negative, up to {_LARGEST:g}."
+            f"Received {what}; expected a number that is not negative, up to {LARGEST:g}."
         )
     return value
 
@@ -124,8 +125,8 @@ def _parse(text: str | float, what: str, units: dict[str, float], example: str) 
             expected = f"a number with a unit ({named})" if named else "a number without a unit"
             raise UsageError(f"Received the {what} '{text}'; expected {expected}, as {example}.")
         value = float(match.group(1)) * units[unit]
-    if not 1 / _LARGEST <= value <= _LARGEST:
+    if not 1 / LARGEST <= value <= LARGEST:
         raise UsageError(
-            f"Received the {what} {text}; expected more than 0, up to {_LARGEST:g}, as {example}."
+            f"Received the {what} {text}; expected more than 0, up to {LARGEST:g}, as {example}."
         )
     return value
