@@ -114,13 +114,13 @@ def train_stage(order: StageOrder, notebook: Notebook) -> Trained:
         validation_data=_validation(order),
         callbacks=[*_own_callbacks(techniques), watch],
         verbose=0,
-        **({"shuffle": False} if steps is None else {}),
+        shuffle=False,
     )
-    reports = tuple(technique.report(wrapped) for technique in techniques)
-    optimizer = _in_words(stage)
+    reports: list[TechniqueReport] = []
     for technique in reversed(techniques):
+        reports.insert(0, technique.report(wrapped))
         wrapped = technique.finalize(wrapped)
-    return Trained(wrapped, history, reports, optimizer)
+    return Trained(wrapped, history, tuple(reports), _in_words(stage))
 
 
 def _prepared(order: StageOrder) -> tuple[Any, tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -56,11 +57,15 @@ class Devices:
         return data.with_options(options)
 
 
+@functools.cache
 def devices_for(strategy: str | None) -> Devices:
     """The devices of a strategy's name.
 
     strategy: "mirrored", all GPUs of this machine, or all logical processors where there is no
         GPU; "multiworker", the machines that the variable TF_CONFIG names; None for one device.
+
+    A process has one strategy of a name: TensorFlow's collective ops of a second one would be
+    taken for those of the first.
 
     Raises:
         UnknownNameError: any other name.

@@ -1,0 +1,256 @@
+"""Recipes are run: resumed to the same bytes, reused, shared, and refused where they cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfgreen as tg
+from tests.pipeline.small import THREE_STAGES, made_up_bundle, small_data, small_model
+from tfgreen.bundle import Bundle
+from tfgreen.pipeline import compress_to
+from tfgreen.pipeline.compressing import Compression
+from tfgreen.pipeline.planning import plan
+
+X, Y = small_data()
+HELD_BACK = small_data(30, seed=1)
+PRUNE = tg.Stage([tg.Pruning(sparsity=0.5)], epochs=2, batch_size=16)
+
+
+@pytest.fixture(autouse=True)
+def _exports_are_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfgreen.pipeline.run.make_bundle", made_up_bundle)
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[Any, Any]:
+    return small_model(), small_model(seed=2)
+
+
+Run = Callable[..., Compression]
+
+
+@pytest.fixture
+def run(models: tuple[Any, Any], tmp_path: Path) -> Run:
+    def compressed(recipe: Any, train: Any = (X, Y), **options: Any) -> Compression:
+        teachers = {"large": models[1]} if tg.load_recipe(recipe).teachers else {}
+        chosen = {"cache": tmp_path / "cache", "teachers": teachers, **options}
+        return tg.compress(models[0], recipe, train, **chosen)
+
+    return compressed
+
+
+class Interruptions:
+    """Progress that is interrupted when it tells of an epoch for the first time."""
+
+    def __init__(self, at: tuple[str, ...]) -> None:
+        self.left = list(at)
+        self.told: list[str] = []
+
+    def __call__(self, step: str, done: int, of: int) -> None:
+        self.told.append(step)
+        if self.left and step.startswith(self.left[0]):
+            self.left.pop(0)
+            raise KeyboardInterrupt
+
+
+def outcome(result: Compression) -> tuple[Any, ...]:
+    curves = [stage.history for stage in result.record.stages]
+    return [stage.model_sha256 for stage in result.record.stages], curves, result.content
+
+
+def test_interrupted_in_every_stage_and_finished_to_the_same_bytes(
+    run: Run, tmp_path: Path
+) -> None:
+    whole = run(THREE_STAGES, validation_data=HELD_BACK, cache=tmp_path / "other")
+    at = (
+        "prune: preparing", "prune: epoch 1", "prune: epoch 2", "prune: epoch 3",
+        "cluster: epoch 1", "qat+distill: preparing", "qat+distill: epoch 1",
+    )  # fmt: skip
+    watch = Interruptions(at)
+    for _ in at:
+        with pytest.raises(KeyboardInterrupt):
+            run(THREE_STAGES, validation_data=HELD_BACK, on_progress=watch)
+    result = run(THREE_STAGES, validation_data=HELD_BACK, on_progress=watch)
+    assert outcome(result) == outcome(whole)
+    # The epochs that were done are not done again; of the last one alone nothing is noted.
+    assert [text[:14] for text in watch.told].count("prune: epoch 1") == 1
+    assert [text[:14] for text in watch.told].count("prune: epoch 3") == 2
+    spent = {entry.stage for entry in result.ledger.entries}
+    assert spent == {stage.name for stage in THREE_STAGES.stages}
+    assert not list((tmp_path / "cache").glob("*.unfinished"))
+    assert not list((tmp_path / "cache").glob("*.ledger.json"))
+
+
+def test_a_second_run_trains_nothing_and_another_seed_everything(run: Run) -> None:
+    recipe = tg.Recipe([PRUNE])
+    first, again, other = run(recipe), run(recipe), run(recipe, seed=1)
+    assert [step.reused for step in first.steps] == [False] * 3
+    assert all(step.reused for step in again.steps)
+    assert outcome(again) == outcome(first)
+    assert again.record == first.record
+    assert again.ledger.document == first.ledger.document
+    assert [step.reused for step in other.steps] == [True, False, False]
+    assert other.content != first.content
+
+
+def test_what_differs_in_the_last_stage_shares_the_first(run: Run) -> None:
+    one = run(tg.Recipe([PRUNE, tg.Stage([tg.Clustering(clusters=4)])]))
+    other = run(tg.Recipe([PRUNE, tg.Stage([tg.Clustering(clusters=8)])]))
+    assert {step.name: step.reused for step in other.steps} == {
+        "as it came: export": True, "prune": True, "prune: export": True,
+        "cluster": False, "cluster: export": False,
+    }  # fmt: skip
+    assert other.record.stages[0] == one.record.stages[0]
+
+
+@pytest.mark.parametrize("change", ["data", "labels", "stage", "teacher"])
+def test_what_a_result_depends_on_is_part_of_its_key(change: str, run: Run) -> None:
+    recipe = tg.Recipe([tg.Stage([tg.Distillation(teacher="large")], epochs=1)])
+    run(recipe)
+    options: dict[str, Any] = {}
+    if change == "data":
+        options["train"] = (X + np.float32(1e-3), Y)
+    elif change == "labels":
+        options["train"] = (X, 2 - Y)
+    elif change == "teacher":
+        options["teachers"] = {"large": small_model(seed=3)}
+    else:
+        recipe = tg.Recipe([tg.Stage([tg.Distillation(teacher="large", alpha=0.2)], epochs=1)])
+    assert not run(recipe, **options).steps[1].reused
+
+
+def test_a_renamed_stage_is_still_the_same(run: Run) -> None:
+    run(tg.Recipe([PRUNE]))
+    renamed = tg.Stage([tg.Pruning(sparsity=0.5)], epochs=2, batch_size=16, name="first")
+    assert run(tg.Recipe([renamed])).steps[1].reused
+
+
+def test_a_damaged_result_is_told_and_made_again(run: Run, tmp_path: Path) -> None:
+    first = run(tg.Recipe([PRUNE]))
+    (kept,) = (tmp_path / "cache").glob("*/model.keras")
+    kept.write_bytes(kept.read_bytes()[:-1])
+    told: list[str] = []
+    again = run(tg.Recipe([PRUNE]), tell=told.append)
+    assert [step.reused for step in again.steps] == [True, False, True]
+    assert outcome(again) == outcome(first)
+    assert len(told) == 1
+    assert "model.keras is not the file that was kept" in told[0]
+
+
+def test_a_damaged_note_of_an_epoch_begins_the_stage_anew(run: Run, tmp_path: Path) -> None:
+    recipe = tg.Recipe([PRUNE])
+    whole = run(recipe, cache=tmp_path / "other")
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, on_progress=Interruptions(("prune: epoch 1",)))
+    (note,) = (tmp_path / "cache").glob("*.unfinished/state.json")
+    note.write_text("{}")
+    told: list[str] = []
+    assert outcome(run(recipe, tell=told.append)) == outcome(whole)
+    assert "damaged" in told[0]
+
+
+def test_the_callers_model_and_generators_stay(models: tuple[Any, Any], run: Run) -> None:
+    before = [weights.copy() for weights in models[0].get_weights()]
+    np.random.seed(7)
+    expected = np.random.get_state()[1].copy()
+    run(tg.Recipe([tg.Stage(epochs=1)]))
+    assert all(map(np.array_equal, before, models[0].get_weights()))
+    assert np.array_equal(np.random.get_state()[1], expected)
+
+
+def test_a_path_and_an_object_come_out_alike(
+    models: tuple[Any, Any], run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.keras"
+    models[0].save(path)
+    result = tg.compress(path, tg.Recipe([PRUNE]), (X, Y), cache=tmp_path / "other")
+    first, second = result.model.get_weights(), run(tg.Recipe([PRUNE])).model.get_weights()
+    assert all(map(np.array_equal, first, second))
+    zeros = [np.mean(w == 0) for w in first if w.ndim == 2]
+    assert zeros == [0.5, 0.5]
+
+
+def test_pipelines_are_used_as_they_are(run: Run) -> None:
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(20)
+    stage = tg.Stage([tg.Pruning(sparsity=0.5)], epochs=2, loss="sparse_categorical_crossentropy")
+    recipe = tg.Recipe([stage])
+    first = run(recipe, batches, validation_data=batches)
+    assert len(first.record.stages[0].history["val_loss"]) == 2
+    assert first.record.data_sha256 is None
+    assert not run(recipe, batches).steps[1].reused
+    run(recipe, batches, data_version="3")
+    assert run(recipe, batches, data_version="3").steps[1].reused
+    with pytest.raises(tg.UsageError, match="name its loss"):
+        run(tg.Recipe([PRUNE]), batches)
+
+
+def test_the_output_is_a_bundle_with_its_record(models: tuple[Any, Any], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"cache": tmp_path / "cache"}
+    compress_to(tmp_path / "out", models[0], tg.Recipe([PRUNE]), (X, Y), **options)
+    bundle = Bundle.read(tmp_path / "out")
+    assert bundle.compression is not None
+    (stage,) = bundle.compression.stages
+    assert stage.techniques == ("pruning: sparsity 0.5",)
+    assert stage.file is not None
+    assert (stage.file.metric, stage.file.value) == ("accuracy", 0.9)
+    assert bundle.ledger is not None
+    with pytest.raises(tg.OutputExistsError):
+        compress_to(tmp_path / "out", models[0], tg.Recipe([PRUNE]), (X, Y), **options)
+    compress_to(tmp_path / "out.keras", models[0], tg.Recipe([PRUNE]), (X, Y), **options)
+    assert tg.load_model(tmp_path / "out.keras").count_params() == models[0].count_params()
+    with pytest.raises(tg.UsageError, match=r"ends in \.keras"):
+        compress_to(tmp_path / "out.h5", models[0], tg.Recipe([PRUNE]), (X, Y), **options)
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "out", "out.keras"}
+
+
+def test_an_interrupt_leaves_the_old_bundle(models: tuple[Any, Any], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"cache": tmp_path / "cache", "force": True}
+    recipe = tg.Recipe([PRUNE])
+    compress_to(tmp_path / "out", models[0], recipe, (X, Y), **options)
+    before = (tmp_path / "out" / "manifest.json").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        compress_to(
+            tmp_path / "out", models[0], recipe, (X, Y), **options,
+            seed=1, on_progress=Interruptions(("prune: epoch 2",)),
+        )  # fmt: skip
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "out"}
+
+
+def test_teachers_are_the_recipes(run: Run) -> None:
+    recipe = tg.Recipe([tg.Stage([tg.Distillation(teacher="large")])])
+    with pytest.raises(tg.UnknownNameError, match="Unknown teacher 'large'"):
+        run(recipe, teachers={})
+    with pytest.raises(tg.UnknownNameError, match="Did you mean 'large'"):
+        run(recipe, teachers={"large": None, "lage": None})
+
+
+def test_what_a_stage_cannot_do_is_refused(run: Run) -> None:
+    with pytest.raises(tg.UsageError, match="optimizer 'adamm', which Keras does not know"):
+        run(tg.Recipe([tg.Stage(optimizer="adamm")]))
+    with pytest.raises(tg.UsageError, match="has no labels"):
+        run(tg.Recipe([PRUNE]), X)
+    with pytest.raises(tg.UnknownNameError, match="Unknown strategy 'miror'"):
+        run(tg.Recipe([PRUNE]), strategy="miror")
+
+
+def test_the_plan_tells_what_is_done(models: tuple[Any, Any], run: Run, tmp_path: Path) -> None:
+    two = tg.Recipe([PRUNE, tg.Stage([tg.Clustering(clusters=4)], epochs=3)])
+    options: dict[str, Any] = {"cache": tmp_path / "cache"}
+    before = plan(models[0], two, (X, Y), **options)
+    assert [step.is_done for step in before.steps] == [False, False, None, None, None]
+    assert {step.basis for step in before.steps} == {"a guess from the model's size"}
+    run(tg.Recipe([PRUNE]))
+    after = plan(models[0], two, (X, Y), **options)
+    assert [step.is_done for step in after.steps] == [True, True, True, False, None]
+    assert after.steps[3].basis == "the pace of an earlier run"
+    assert 0 < after.seconds < 600
+    assert json.loads(after.to_json())["train_samples"] == len(X)
