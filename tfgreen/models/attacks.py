@@ -21,6 +21,7 @@ from tfgreen.models.loading import ModelSource, load_source, scan
 from tfgreen.models.serving import keras_call, serve_saved_model
 
 _BATCH = 64
+_PROBABILITY_TOLERANCE, _LEAST_PROBABILITY = 1e-3, 1e-30
 _PASSED_THROUGH = frozenset({"Identity", "Cast", "Reshape", "Squeeze"})
 
 
@@ -176,24 +177,29 @@ def _gradient_of(
 def _cross_entropy(scores: Any, labels: Any) -> tuple[Any, str]:
     """Summed over the samples; from before a softmax or logistic function where there is one.
 
-    After it a sure model's probabilities are rounded to 1 and 0, and so is their gradient.
+    After it a sure model's probabilities are rounded to 1 and 0, and so is their gradient. Before
+    it the log odds of all other classes stand for the cross-entropy: it is their softplus, and
+    grows in the same direction, but its own gradient fades where the model is sure.
     """
     before, kind = _before_activation(scores)
-    scores = tf.reshape(before, (tf.shape(labels)[0], -1))
-    if kind == "Sigmoid" and scores.shape[-1] == 1:
-        wanted = tf.cast(labels, scores.dtype)[:, None]
-        loss = tf.nn.sigmoid_cross_entropy_with_logits(wanted, scores)
-        return tf.reduce_sum(loss), "binary cross-entropy, from before the logistic function"
+    count = tf.shape(labels)[0]
+    if kind == "Sigmoid" and before.shape[-1] == 1:
+        signs = 1 - 2 * tf.cast(labels, before.dtype)
+        odds = signs * tf.reshape(before, (count,))
+        return tf.reduce_sum(odds), "binary cross-entropy, from before the logistic function"
     if kind == "Softmax":
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
-        return tf.reduce_sum(loss), "cross-entropy, from before the softmax"
-    picked = tf.gather(scores, labels, batch_dims=1)
-    total = tf.reduce_sum(scores, axis=-1)
-    sums_to_one = tf.reduce_all(tf.abs(total - 1) < 1e-3) & tf.reduce_all(scores >= 0)
+        flat = tf.reshape(before, (count, -1))
+        is_wanted = tf.one_hot(labels, tf.shape(flat)[1], on_value=True, off_value=False)
+        others = tf.where(is_wanted, tf.constant(-np.inf, flat.dtype), flat)
+        odds = tf.reduce_logsumexp(others, axis=-1) - tf.gather(flat, labels, batch_dims=1)
+        return tf.reduce_sum(odds), "cross-entropy, from before the softmax"
+    flat = tf.reshape(scores, (count, -1))
+    picked = tf.gather(flat, labels, batch_dims=1)
+    sums_to_one = tf.reduce_all(tf.abs(tf.reduce_sum(flat, axis=-1) - 1) < _PROBABILITY_TOLERANCE)
     loss = tf.where(
-        sums_to_one,
-        -tf.math.log(tf.maximum(picked, 1e-30)),
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores),
+        sums_to_one & tf.reduce_all(flat >= 0),
+        -tf.math.log(tf.maximum(picked, _LEAST_PROBABILITY)),
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, flat),
     )
     return tf.reduce_sum(loss), "cross-entropy of the scores"
 
