@@ -3,11 +3,12 @@
     python -m benchmarks.training_budget [--test FILE.npz] [--seeds N]
 
 The DS-CNN on the spoken keywords, moved in time and with other noise in every epoch. Both
-strategies are tuned on the same number of runs, with seeds that the table does not use, by the
-accuracy on `Keywords.x_test`: of the settings that come within a quarter of a point of the best
-Adam, the one of the fewest processor seconds. The clips that the table is judged by (`--test`:
-x_test, y_test) choose nothing. Everything runs in one process with one thread, after a fit that is
-not counted. Records are kept in benchmarks/.cache/training, and a run that was stopped goes on.
+strategies are tuned, Adam on six settings and `tg.fit` on four, with a seed that the table does not
+use, by the accuracy on `Keywords.x_test`: of the settings that come within a quarter of a point of
+the best Adam, the one of the fewest processor seconds. The clips that the table is judged by
+(`--test`: x_test, y_test) choose nothing. Everything runs in one process with one thread, after a
+fit that is not counted. Records are kept in benchmarks/.cache/training, and a run that was stopped
+goes on.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ from tfgreen.demonstration.keyword_spotter import build_keyword_spotter
 from tfgreen.demonstration.keywords import load_keywords
 
 CACHE = Path(__file__).parent / ".cache" / "training"
-TUNING_SEEDS = (10, 11)
+TUNING_SEEDS = (10,)
 TOLERANCE = 0.0025
 LOSS = "sparse_categorical_crossentropy"
 METRIC = "val_accuracy"
 MOST_EPOCHS = 100
 RATES = (2e-3, 4e-3, 8e-3)
 PATIENCES = ((2, 5), (3, 8))  # of ReduceLROnPlateau, of EarlyStopping
-PEAKS = (4e-3, 8e-3, 1.6e-2)
+PEAKS = (4e-3, 8e-3)
 EPOCHS = (12, 18)
 BUDGET_SHARE = 0.6
 LEAST_GAIN_PER_JOULE = 1e-4
@@ -180,6 +181,13 @@ def tuned(strategy: str, grid: Iterable[Setting], bar: float | None, clips: Clip
     return {**chosen[2], "bar": bar}
 
 
+def warm_up() -> None:
+    """A fit that is not counted: the first one of a process starts TensorFlow."""
+    keywords, model = load_keywords(), build_keyword_spotter()
+    model.compile("adam", LOSS)
+    model.fit(keywords.x_train[:64], keywords.y_train[:64], verbose=0)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Tune both, run the table."""
     parser = ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -187,8 +195,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args(arguments)
     clips = judging_clips(options.test)
-    if not CACHE.exists():
-        trained("adam", 99, {"rate": 1e-3, "reduce": 1, "stop": 1}, clips)  # not counted
+    warm_up()
     adam_grid = [
         {"rate": rate, "reduce": reduce, "stop": stop}
         for rate, (reduce, stop) in product(RATES, PATIENCES)
@@ -199,6 +206,9 @@ def main(arguments: Sequence[str]) -> None:
     ours = tuned("fit", fit_grid, bar, clips)
     del ours["bar"]
     seeds = range(options.seeds)
+    for seed in seeds:  # in turns: how busy the machine is changes what a step takes
+        run("adam", seed, plain, clips)
+        run("fit", seed, ours, clips)
     base = [run("adam", seed, plain, clips) for seed in seeds]
     seconds = round(BUDGET_SHARE * float(np.mean([one.cpu_seconds for one, _ in base])), 1)
     gain = {"rate": plain["rate"], "reduce": plain["reduce"], "gain": LEAST_GAIN_PER_JOULE}

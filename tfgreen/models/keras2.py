@@ -92,6 +92,11 @@ def without_training_wrappers(model: Any) -> tuple[Any, tuple[str, ...]]:
     return model, tuple(stripped)
 
 
+def is_being_pruned(model: Any) -> bool:
+    """Whether it is a tf_keras model with wrappers that make it sparser while it trains."""
+    return any(type(layer).__name__.startswith(_PRUNING) for layer in layers_of(model))
+
+
 def layers_of(model: Any) -> list[Any]:
     """Every layer, those inside nested models and wrappers too."""
     layer_class = tf_keras().layers.Layer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfgreen.footprint.hooks import Hooks
 from tfgreen.footprint.meter import Meter
+from tfgreen.models.loading import flavour_of
 from tfgreen.training.learning_curve import LEAST_EPOCHS, Gain, predicted_gain
 from tfgreen.training.metric import Metric, metric_for, missing
 from tfgreen.training.spending import Spent
@@ -32,6 +33,8 @@ class BudgetCallback(Hooks):
             its last epoch.
         readings: one for each fit. best, best_epoch: the best value of the metric, and its epoch
             from 1 on; None before the first.
+        keeps_best: whether the weights of the best epoch come back. Not those of a model that
+            is being pruned: an earlier epoch has fewer zeros.
         last_epoch: the one that runs or ran last, from 1 on.
         gain: what the learning curve told after the last epoch, if it was asked.
     """
@@ -56,6 +59,7 @@ class BudgetCallback(Hooks):
         self._before = Spent()
         self._curve: list[tuple[float, Spent]] = []
         self._best_weights: list[Any] | None = None
+        self.keeps_best = budget.restore_best
         self.last_epoch = 0
         self._kept_back, self._test_began = Spent(), Spent()
         self._now, self._next_look = Spent(), 0.0
@@ -83,6 +87,7 @@ class BudgetCallback(Hooks):
             self._end_reading()
         self.stopped, self.metric, self.best, self.best_epoch = None, None, None, None
         self.gain, self._curve, self._best_weights, self._logs = None, [], None, {}
+        self.keeps_best = self.budget.restore_best and not _grows_sparser(self.model)
         self._next_look = -math.inf
         self._meter.start()
 
@@ -151,7 +156,7 @@ class BudgetCallback(Hooks):
         value = self.metric.of(logs)
         if self.metric.is_better(value, self.best):
             self.best, self.best_epoch = value, self.last_epoch
-            if self.budget.restore_best:
+            if self.keeps_best:
                 self._best_weights = self.model.get_weights()
         target = self.budget.target
         if target is not None and self.metric.reaches(value, target):
@@ -185,3 +190,11 @@ class BudgetCallback(Hooks):
     def _end_reading(self) -> None:
         self.readings.append(self._meter.stop())
         self._before = self._now = self._before + Spent.of(self.readings[-1])
+
+
+def _grows_sparser(model: Any) -> bool:
+    if flavour_of(model) == "keras3":
+        return False
+    from tfgreen.models.keras2 import is_being_pruned
+
+    return is_being_pruned(model)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from tfgreen.errors import UsageError
 from tfgreen.footprint.entry import Purpose
 from tfgreen.footprint.ledger import Ledger
@@ -52,7 +54,8 @@ def fit(
 ) -> FitResult:
     """Train a model of Keras 3 or tf_keras in place, and put the weights of its best epoch back.
 
-    It comes back compiled with the optimizer that trained it, at the peak learning rate.
+    One that is being pruned keeps those of the last epoch, which has its zeros. It comes back
+    compiled with the optimizer that trained it, at the peak learning rate.
 
     Args:
         model: compiled or not; what `prepare` of a technique gave, too.
@@ -108,26 +111,25 @@ def fit(
     book = ledger if ledger is not None else Ledger()
     known = {entry.id for entry in book.entries}
     with book.stage(stage, purpose=purpose, meter=Meter()):
-        with mixed(model, policy):
-            notes = _compile(model, compiled, jit_compile, feed, arguments)
-            if seed is not None:
-                package_of(model).utils.set_random_seed(seed)
-            history = _run(model, feed, [watch, rates, *callbacks], watch, arguments)
-        if policy is not None:
-            inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-            model.compile(optimizer=inner, **settings)
-        model.optimizer.learning_rate = peak
+        try:
+            with mixed(model, policy):
+                notes = _compile(model, compiled, jit_compile, feed, arguments)
+                if seed is not None:
+                    package_of(model).utils.set_random_seed(seed)
+                history = _run(model, feed, [watch, rates, *callbacks], watch, arguments)
+        finally:
+            _settle(model, settings if policy else None, peak)
     (entry,) = [one for one in book.entries if one.id not in known and one.stage == stage]
     begun = len(history.epoch)
     return FitResult(
-        history={name: list(map(float, values)) for name, values in history.history.items()},
+        history={name: np.asarray(values).tolist() for name, values in history.history.items()},
         stopped=_why(watch, begun, epochs - initial_epoch),
         entry=entry,
         metric=watch.metric.name if watch.metric else "",
         best=watch.best,
         best_epoch=watch.best_epoch,
         epochs=begun,
-        notes=notes,
+        notes=(*notes, *_kept(watch)),
     )
 
 
@@ -159,6 +161,24 @@ def _run(
     except BaseException:
         watch.close()
         raise
+
+
+def _settle(model: Any, settings: dict[str, Any] | None, peak: float) -> None:
+    """Leave the optimizer at its peak; compile anew where the steps compute in 16 bits."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return
+    if settings is not None:
+        model.compile(optimizer=getattr(optimizer, "inner_optimizer", optimizer), **settings)
+    model.optimizer.learning_rate = peak
+
+
+def _kept(watch: BudgetCallback) -> tuple[str, ...]:
+    if watch.keeps_best or not watch.budget.restore_best:
+        return ()
+    return (
+        "The weights of the last epoch stay: while it is pruned, earlier ones have fewer zeros.",
+    )
 
 
 def _watch(

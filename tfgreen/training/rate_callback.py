@@ -59,7 +59,9 @@ class PlateauCallback(Hooks):
         self._plateau: Plateau | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Set the rate for the next epoch."""
+        """Set the rate for the next epoch; one without an evaluation says nothing."""
+        if self._name is not None and self._name not in logs:
+            return
         metric = metric_for(self.model, logs, self._name, "auto")
         if self._plateau is None:
             self._plateau = Plateau(more=metric.more)

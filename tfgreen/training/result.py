@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tfgreen.footprint.entry import Entry
 
@@ -23,7 +24,7 @@ class FitResult:
         notes: what was decided along the way, with the figures that decided it.
     """
 
-    history: Mapping[str, list[float]]
+    history: Mapping[str, list[Any]]
     stopped: str
     entry: Entry
     metric: str
