@@ -285,6 +285,17 @@ def test_compression_is_told_with_its_carbon_and_money(int8: Path) -> None:
     assert "Training it had taken 2.4 kJ (0.6 to 5.4), modelled (240 mg (60 to 540)" in claim
 
 
+def test_stretches_that_never_ended_are_told(tmp_path: Path) -> None:
+    ledger = ledger_of(train=600.0)
+    killed = entry_of(2, "qat", Amount.exactly(4.0), finished=False)
+    ledger.add([killed])
+    path = bundle_of("mobile-int8", ledger).save(tmp_path / "kws")
+    found = report(path, kernel_sets=[])
+    assert found.spent is not None and found.spent.total.interrupted == 1
+    assert any("Of 2 stretches in the ledgers 1 never ended" in note for note in found.notes)
+    assert "qat: 4 J modelled (model)" in str(ledger) and "1 interrupted" in str(ledger)
+
+
 @pytest.mark.usefixtures("clock")
 def test_a_stage_inside_one_of_the_other_purpose_is_spent_once(tmp_path: Path) -> None:
     ledger, joules = Ledger(), Amount(low=1, typical=4, high=9)

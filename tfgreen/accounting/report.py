@@ -179,17 +179,17 @@ def _assembled(
             for cost in account.main
         )
     )
-    known = bool(spent.entries)
+    total = spent.total()
     report = FootprintReport(
         rates=timed.rates,
         watts=timed.watts,
         host=timed.benchmark.host if timed.benchmark else None,
         baseline=None if baseline is None else baseline.name,
         files=accounts,
-        spent=_spent(spent.total(), timed.rates) if known else None,
+        spent=_spent(total, timed.rates) if total.entries else None,
         lifetimes=lifetimes,
         claims=(),
-        notes=tuple(_notes(timed, known=known)),
+        notes=tuple(_notes(timed, total)),
     )
     return report.model_copy(update={"claims": tuple(claims_of(report))})
 
@@ -267,14 +267,20 @@ def _sum(prices: Sequence[Price]) -> Price:
     )
 
 
-def _notes(timed: Timed, *, known: bool) -> list[str]:
+def _notes(timed: Timed, spent: Total) -> list[str]:
     notes = []
     if timed.benchmark is not None:
         notes.append(
             f"Watts of the model: {timed.watts}: {timed.watts.what} ({timed.watts.source})."
         )
         notes += [note for note in timed.benchmark.notes if "op by op" not in note]
-    if known:
+    if spent.interrupted:
+        notes.append(
+            f"Of {spent.entries} stretches in the ledgers {spent.interrupted} never ended: killed, "
+            "or still running. What they spent after their file was last brought up to date (ten "
+            "seconds; with a callback, also an epoch) is not in."
+        )
+    if spent.entries:
         notes.append(
             "Break-even in processor seconds takes one on the machine that trained and one on the "
             "machine that infers as the same; with joules, their bounds are in the result."

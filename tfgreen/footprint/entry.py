@@ -46,7 +46,10 @@ class Entry(Record):
 
 
 class Total(Record):
-    """The sum of entries."""
+    """The sum of entries.
+
+    interrupted: how many of them never ended; what they spent after the last look is not in.
+    """
 
     joules: Amount
     method: Method
@@ -54,6 +57,7 @@ class Total(Record):
     cpu_seconds: NotNegative
     wall_seconds: NotNegative
     entries: int
+    interrupted: int = 0
 
     @classmethod
     def of(cls, entries: list[Entry]) -> Total:
@@ -66,6 +70,7 @@ class Total(Record):
             cpu_seconds=total_seconds(reading.cpu_seconds for reading in readings),
             wall_seconds=total_seconds(reading.wall_seconds for reading in readings),
             entries=len(entries),
+            interrupted=sum(not entry.finished for entry in entries),
         )
 
 

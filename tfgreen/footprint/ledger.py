@@ -205,6 +205,7 @@ def _line(name: str, total: Total) -> str:
         f"{name}: {amount_text(total.joules, 'J')} {total.method} "
         f"({', '.join(total.sources) or 'nothing entered'}), "
         f"{seconds_text(total.cpu_seconds)} of processor time, {seconds_text(total.wall_seconds)}"
+        f"{f', {total.interrupted} interrupted' if total.interrupted else ''}"
     )
 
 
