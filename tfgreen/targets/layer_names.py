@@ -24,8 +24,18 @@ def layer_of(model: TfliteModel, op: Op) -> str | None:
     Names read "model_1/dense_1/MatMul", the layer's own name followed by the number of its
     tracing. The last op of a file often writes a tensor of no layer's name.
     """
+    return _behind(model, op, is_numbered=_numbered(model))
+
+
+def layers_of(model: TfliteModel) -> tuple[str | None, ...]:
+    """`layer_of` of every op in order, for files of hundreds of them."""
+    is_numbered = _numbered(model)
+    return tuple(_behind(model, op, is_numbered=is_numbered) for op in model.ops)
+
+
+def _behind(model: TfliteModel, op: Op, *, is_numbered: bool) -> str | None:
     constants = [i for i in op.inputs if i >= 0 and model.tensors[i].is_constant]
-    return _first_layer(model, op, (*op.outputs, *constants))
+    return _first_layer(model, op, (*op.outputs, *constants), is_numbered=is_numbered)
 
 
 def layer_clause(model: TfliteModel, op: Op) -> str:
@@ -33,16 +43,19 @@ def layer_clause(model: TfliteModel, op: Op) -> str:
     layer = layer_of(model, op)
     if layer:
         return f" of layer '{layer}'"
-    before = _first_layer(model, op, [i for i in op.inputs if i >= 0])
+    read = [i for i in op.inputs if i >= 0]
+    before = _first_layer(model, op, read, is_numbered=_numbered(model))
     return f" after layer '{before}'" if before else ""
 
 
-def _first_layer(model: TfliteModel, op: Op, indices: Iterable[int]) -> str | None:
+def _first_layer(
+    model: TfliteModel, op: Op, indices: Iterable[int], *, is_numbered: bool
+) -> str | None:
     for index in indices:
         parts = list(_scopes(model.tensors[index].name))
         if parts:
             own = [part for part in parts if _is_own(op, part)]
-            return _spelled((own or parts)[0][1:-1], _numbered(model))
+            return _spelled((own or parts)[0][1:-1], is_numbered)
     return None
 
 

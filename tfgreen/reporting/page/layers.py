@@ -10,7 +10,7 @@ from tfgreen.flatbuffer import Op, TfliteModel, logits
 from tfgreen.inspection.records import OpFacts, TfliteInspection
 from tfgreen.preprocess import STORED_RANGES
 from tfgreen.reporting.page.record import Culprit, KernelCell, LayerLine
-from tfgreen.targets.layer_names import layer_of
+from tfgreen.targets.layer_names import layers_of
 from tfgreen.verification.certificate import Certificate, LayerFidelity, TensorSaturation
 
 _HALF = 0.5
@@ -30,14 +30,15 @@ def layer_lines(
         )
         kernels.setdefault(result.op_index, {})[result.kernel_set] = cell
     return tuple(
-        _line(model, op, facts, fidelity, saturation, kernels.get(op.index, {}))
-        for op, facts in zip(model.ops, inspection.ops, strict=True)
+        _line(model, op, layer, facts, fidelity, saturation, kernels.get(op.index, {}))
+        for op, layer, facts in zip(model.ops, layers_of(model), inspection.ops, strict=True)
     )
 
 
 def _line(
     model: TfliteModel,
     op: Op,
+    layer: str | None,
     facts: OpFacts,
     fidelity: Mapping[str, LayerFidelity],
     saturation: Mapping[str, TensorSaturation],
@@ -52,7 +53,7 @@ def _line(
         index=op.index,
         op=facts.op,
         tensor=facts.tensor,
-        layer=layer_of(model, op),
+        layer=layer,
         dtype=facts.dtype,
         shape=facts.shape,
         macs=facts.macs,
