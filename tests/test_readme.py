@@ -30,6 +30,7 @@ PAGES = {
     "docs/compare.md": 2,
     "docs/footprint.md": 6,
     "docs/report.md": 6,
+    "docs/robustness.md": 2,
     "docs/training.md": 3,
 }
 
