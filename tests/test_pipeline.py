@@ -35,6 +35,7 @@ from tfgreen.golden import Golden
 from tfgreen.pipeline import export
 from tfgreen.profile import parse_bytes
 from tfgreen.reporting.inspection_text import render_inspection
+from tfgreen.reporting.page import BundleReport
 from tfgreen.reporting.tables import to_text
 from tfgreen.signature import InputSpec
 from tfgreen.tflite.quantization import Quantized
@@ -72,6 +73,35 @@ def test_a_bundle_keeps_what_the_export_took(keyword_bundle: Bundle, tmp_path: P
     assert ledger.total(purpose="training").entries == 0
     read = Bundle.read(keyword_bundle.save(tmp_path / "kws"))
     assert read.ledger == keyword_bundle.ledger
+
+
+def test_a_bundle_reports_what_was_won_and_lost(
+    keyword_bundle: Bundle, keyword_model: TrainedModel, tmp_path: Path
+) -> None:
+    """The report's figures are the certificate's, and before is the float file's own."""
+    folder = keyword_bundle.save(tmp_path / "kws")
+    report = BundleReport.from_json((folder / "report.json").read_bytes())
+    assert report.verdict == "passed" and report.name == keyword_model.path.stem
+    figures = {figure.key: figure for figure in report.figures}
+    metric = keyword_bundle.certificate.metrics[0]
+    accuracy = figures[f"metric/{metric.output}/micro"]
+    assert accuracy.after is not None and accuracy.before is not None
+    (answers,) = report.answers
+    samples = metric.samples["micro"]
+    assert sum(score.samples for score in answers.scores) == answers.samples == samples
+    right = sum(score.file_right for score in answers.scores)
+    float_right = sum(score.float_right for score in answers.scores)
+    assert accuracy.after.typical == pytest.approx(right / samples)
+    assert accuracy.before.typical == pytest.approx(float_right / samples)
+    size = figures["file_bytes"]
+    assert size.before is not None and size.after is not None
+    assert size.after.typical == len(keyword_bundle.content) < size.before.typical
+    assert figures["macs"].before == figures["macs"].after
+    assert [line.index for line in report.layers] == list(range(len(report.layers)))
+    assert all(line.is_compared and line.kernels for line in report.layers)
+    (export_line,) = (line for line in report.reproduction.commands if " export " in line)
+    assert str(keyword_model.calibration) in export_line
+    assert "--profile microcontroller-int8" in export_line
 
 
 def test_a_given_ledger_goes_before_the_export_s_own(tmp_path: Path) -> None:
