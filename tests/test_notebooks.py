@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -13,8 +14,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LARGEST_BYTES = 100_000
 
 
-def test_there_are_notebooks() -> None:
-    assert NOTEBOOKS
+def test_the_list_of_notebooks_is_whole() -> None:
+    listed = re.findall(r"\]\((\w+\.ipynb)\)", (ROOT / "notebooks" / "README.md").read_text())
+    assert sorted(listed) == [path.name for path in NOTEBOOKS]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"notebooks/(\w+\.ipynb)", readme)) == set(listed)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -25,8 +29,18 @@ def test_stored_outputs(path: Path) -> None:
     outputs = [output for cell in cells for output in cell.outputs]
     assert outputs, "the notebook is stored without outputs; run it and save it"
     assert not [output for output in outputs if output.output_type == "error"]
-    assert "google.colab" in cells[0].source
+    assert any(kind.startswith("image/") for one in outputs for kind in one.get("data", ()))
+    assert not [one for one in outputs if one.get("name") == "stderr"]
+    assert cells[0].source == first_cell()
     assert not cells[0].outputs
+
+
+def first_cell() -> str:
+    """What installs tfgreen in Colab, the same everywhere."""
+    notebook = nbformat.read(ROOT / "notebooks" / "which_width.ipynb", as_version=4)
+    source = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert 'if "google.colab" in sys.modules:' in source
+    return source
 
 
 @pytest.mark.slow
