@@ -135,6 +135,7 @@ def regression_net(width: int) -> Any:
 KINDS = {
     "conv1d": Kind("convolutions over time", "words", conv1d_net, (16, 64), words, 40),
     "dense": Kind("dense layers", "words", dense_net, (16, 256), words, settings=SETTINGS),
+    "recurrent": Kind("recurrent (GRU)", "words", recurrent_net, (16, 64), words, 20),
     "regression": Kind(
         "regression on a table", "one value", regression_net, (4, 64), diabetes, 40, SETTINGS
     ),
