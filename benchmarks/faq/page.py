@@ -217,16 +217,17 @@ def _estimate(rows: Sequence[Record], profile: str) -> str:
 def _distillation(record: Record) -> Iterator[str]:
     rows = record["rows"]
     by = {name: [row for row in rows if row["setting"] == name] for name in _SETTINGS}
-    few = [row["gain"] for row in by["few"]]
-    helped = sum(gain["low"] > 0 for gain in few)
+    helped = [row["gain"]["mean"] for row in by["few"] if row["gain"]["low"] > 0]
+    open_ones = [row["kind"] for row in by["few"] if row["gain"]["low"] <= 0]
+    doubt = f"; of {' and '.join(open_ones)} it cannot be told" if open_ones else ""
     everything = [row["gain"]["mean"] for row in by["all"]]
     both = [row["gain"]["mean"] for row in by["few-both"]]
     yield "## Does distillation work for every kind of model?"
     yield _filled(
         f"""**It runs with every kind, and helps where labels are short, not where they are
         plenty.** With a fifth of the labels and a teacher that was trained on all of them,
-        {helped} of {len(few)} kinds gain for certain, {min(gain["mean"] for gain in few):+.1f} to
-        {max(gain["mean"] for gain in few):+.1f} points. If the teacher has no more labels than the
+        {len(helped)} of {len(by["few"])} kinds gain for certain, {min(helped):+.1f} to
+        {max(helped):+.1f} points{doubt}. If the teacher has no more labels than the
         student, it is {min(both):+.1f} to {max(both):+.1f}. With all labels it is
         {min(everything):+.1f} to {max(everything):+.1f}: train alone then."""
     )
