@@ -181,11 +181,11 @@ class Run:
             tell=clock.epoch_done,
         )
         self.on_progress(f"{stage.name}: preparing", 0, 0)
-        with ledger.stage(stage.name) as meter, deterministic(), devices.scope():
+        with ledger.stage(stage.name) as meter, deterministic():
             clock.meter = meter
             model = self._model_before(before)
             order = StageOrder(
-                model, stage, number, self.data, self.seed, dict(self.teachers),
+                model, stage, number, self.data, self.seed, self._open_teachers(),
                 self.calibration, devices, self.model.loss,
             )  # fmt: skip
             trained = train_stage(order, notebook)
@@ -216,6 +216,14 @@ class Run:
             if clock.seconds_per_sample is not None:
                 self._note_pace("sample", clock.seconds_per_sample)
         return result
+
+    def _open_teachers(self) -> dict[str, Any]:
+        """Models where paths of Keras files were given; a SavedModel is opened by who asks it."""
+        opened = {name: GivenModel(teacher) for name, teacher in self.teachers.items()}
+        return {
+            name: one.given if one.source and one.source.kind == "saved-model" else one.model
+            for name, one in opened.items()
+        }
 
     def _note(self, key: str, snapshot: Snapshot, is_kept: bool) -> None:
         if is_kept:

@@ -91,16 +91,9 @@ def train_stage(order: StageOrder, notebook: Notebook) -> Trained:
         TfgreenError: whatever the techniques refuse.
     """
     stage = order.stage
-    set_seeds(seed_of(order.seed, order.number, "prepare"))
+    train, steps, first = _epochs(order, notebook)
     with order.devices.scope():
-        wrapped, techniques = _prepared(order)
-        losses = order.compiled_loss or _losses(order)
-        train, steps, first = _epochs(order, notebook)
-        arguments = compile_arguments(
-            stage, _flavour(wrapped), losses, _metrics(losses), (steps or 1) * stage.epochs
-        )
-        wrapped.compile(**arguments)
-    _settle_schedules(wrapped, techniques, order.stage, steps)
+        wrapped, techniques = _compiled(order, steps)
     history: History = {}
     if notebook.unfinished is not None:
         restore(wrapped, notebook.unfinished)
@@ -116,11 +109,33 @@ def train_stage(order: StageOrder, notebook: Notebook) -> Trained:
         verbose=0,
         shuffle=False,
     )
+    if order.devices.strategy is not None:
+        wrapped = _brought_home(order, wrapped, steps)
     reports: list[TechniqueReport] = []
     for technique in reversed(techniques):
         reports.insert(0, technique.report(wrapped))
         wrapped = technique.finalize(wrapped)
     return Trained(wrapped, history, tuple(reports), _in_words(stage))
+
+
+def _compiled(order: StageOrder, steps: int | None) -> tuple[Any, tuple[Any, ...]]:
+    """The wrapped model, ready for its first step, and its techniques."""
+    set_seeds(seed_of(order.seed, order.number, "prepare"))
+    wrapped, techniques = _prepared(order)
+    losses = order.compiled_loss or _losses(order)
+    total = (steps or 1) * order.stage.epochs
+    wrapped.compile(
+        **compile_arguments(order.stage, _flavour(wrapped), losses, _metrics(losses), total)
+    )
+    _settle_schedules(wrapped, techniques, order.stage, steps)
+    return wrapped, techniques
+
+
+def _brought_home(order: StageOrder, wrapped: Any, steps: int | None) -> Any:
+    """What several devices trained, as a model of one: no copy of a variable is left to choose."""
+    home, _ = _compiled(order, steps)
+    restore(home, snapshot_of(wrapped, order.stage.epochs, {}))
+    return home
 
 
 def _prepared(order: StageOrder) -> tuple[Any, tuple[Any, ...]]:

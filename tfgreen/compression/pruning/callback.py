@@ -50,7 +50,8 @@ def _callback_class() -> type:
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             super().on_train_batch_begin(batch, logs)
-            at_once = int(getattr(self.model, "_steps_per_execution", None) or 1)
+            at_once = getattr(self.model, "_steps_per_execution", None)
+            at_once = 1 if at_once is None else int(at_once.numpy())
             for state in self._states:
                 if state.ranking is not None:
                     state.rank(state.steps_done + 1, state.steps_done + at_once)
