@@ -78,6 +78,7 @@ def _section(profile: ExportProfile) -> str:
         + ", ".join(f"`{name}`" for name in profile.kernel_sets.compared),
         f"- **Ops**: {_ops(profile)}",
         f"- **Budgets**: {_budgets(profile)}",
+        *([f"- **Under corruption**: {_corruption(profile)}"] if profile.robustness else []),
         *(f"- **Not checked here**: {note}" for note in profile.notes),
     ]
     told = textwrap.fill(f"{profile.summary} For: {profile.target}. {file}.", _WIDTH)
@@ -104,6 +105,13 @@ def _budgets(profile: ExportProfile) -> str:
     told = {"file": profile.budgets.file_bytes, "arena": profile.budgets.arena_bytes}
     known = [f"{name} {size:,} bytes" for name, size in told.items() if size is not None]
     return ", ".join(known) or "none, unless given by `--flash` and `--arena`"
+
+
+def _corruption(profile: ExportProfile) -> str:
+    rules = profile.robustness
+    if rules is None:
+        return ""
+    return f"accuracy at most {rules.drop:g} below the float model's at severity {rules.severity}"
 
 
 def _limit(profile: ExportProfile, name: str) -> str:
