@@ -136,6 +136,7 @@ KINDS = {
     "conv1d": Kind("convolutions over time", "words", conv1d_net, (16, 64), words, 40),
     "dense": Kind("dense layers", "words", dense_net, (16, 256), words, settings=SETTINGS),
     "recurrent": Kind("recurrent (GRU)", "words", recurrent_net, (16, 64), words, 20),
+    "attention": Kind("transformer", "words", attention_net, (16, 48), words, 12),
     "regression": Kind(
         "regression on a table", "one value", regression_net, (4, 64), diabetes, 40, SETTINGS
     ),
