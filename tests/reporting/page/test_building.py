@@ -14,6 +14,8 @@ from tfgreen.errors import InvalidDataError
 from tfgreen.manifest import sha256
 from tfgreen.reporting.page import BundleReport, report_of
 from tfgreen.reporting.page.record import CostAccount, Figure, RuntimeCost, Value
+from tfgreen.reporting.page.side_by_side import rows_of
+from tfgreen.reporting.page.values import change_text, outcome_of
 
 
 def figure(report: BundleReport, key: str) -> Figure:
@@ -102,6 +104,36 @@ def test_a_cost_account_becomes_figures() -> None:
     report = report_of(bundles.bundle_of(), cost=cost)
     latency = figure(report, "latency")
     assert latency.before == Value.exactly(0.004) and latency.unit == "seconds"
+    assert change_text(latency) == "4.00× faster" and outcome_of(latency) == "gain"
+    doubtful = latency.model_copy(update={"before": Value(typical=0.004, low=0.001, high=0.005)})
+    assert change_text(doubtful) == "not told apart" and outcome_of(doubtful) == "even"
     assert figure(report, "joules").how == "modelled"
     assert figure(report, "grams").after == Value(typical=0.4, low=0.1, high=0.9)
     assert not [one for one in report.skipped if one.what.startswith("latency")]
+
+
+def test_a_ratio_is_believed_before_the_bounds_of_what_it_relates() -> None:
+    """At equal watts the ratio of energies is known, though each has bounds of a factor of nine."""
+    wide = Value(typical=4, low=1, high=9)
+    joules = Figure(
+        key="joules", label="Energy", unit="joules", better="less", before=wide,
+        after=Value(typical=2, low=0.5, high=4.5), ratio=Value(typical=0.5, low=0.4, high=0.6),
+    )  # fmt: skip
+    assert change_text(joules) == "2.00× less" and outcome_of(joules) == "gain"
+    unsure = joules.model_copy(update={"ratio": Value(typical=0.9, low=0.8, high=1.1)})
+    assert change_text(unsure) == "not told apart" and outcome_of(unsure) == "even"
+
+
+def test_the_best_is_marked_only_where_the_bounds_leave_no_doubt() -> None:
+    def latency(low: float, typical: float, high: float) -> BundleReport:
+        figure = Figure(
+            key="latency", label="Latency", unit="seconds", better="less",
+            after=Value(typical=typical, low=low, high=high),
+        )  # fmt: skip
+        return report_of(bundles.bundle_of()).model_copy(update={"figures": (figure,)})
+
+    fast, slow, close = latency(0.8, 1, 1.2), latency(2.8, 3, 3.2), latency(1.1, 1.3, 1.5)
+    assert rows_of([slow, fast])[-1].best == {1}
+    assert rows_of([fast, close, slow])[-1].best == {0, 1}
+    assert rows_of([fast, close])[-1].best == frozenset()
+    assert rows_of([fast, fast])[-1].best == frozenset()

@@ -143,6 +143,7 @@ def cost_figures(cost: CostAccount) -> Iterator[Figure]:
                     "after": after,
                     "better": "less",
                     "how": "as it was told" if key == "latency" and after.is_exact else how,
+                    "ratio": None if key == "latency" else one.ratio,
                 }
             )
 

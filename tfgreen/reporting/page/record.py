@@ -66,7 +66,8 @@ class Figure(Record):
 
     before: of the float model (or of the file that costs are compared with); after: of the file
     that is shipped. None where nobody told. better: which way is a gain. how: how it is known;
-    limit: what it may take at most.
+    limit: what it may take at most, or has to reach. ratio: of after to before, where it is known
+    better than the two, as that of energies at equal watts.
     """
 
     key: str
@@ -77,6 +78,7 @@ class Figure(Record):
     better: Literal["more", "less"]
     how: str = ""
     limit: float | None = None
+    ratio: Value | None = None
 
 
 class CheckLine(Record):

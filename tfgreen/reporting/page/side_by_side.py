@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfgreen.reporting.page.record import BundleReport, Figure
+from tfgreen.reporting.page.record import BundleReport, Figure, Value
 from tfgreen.reporting.page.values import value_text
 
 
@@ -39,12 +39,17 @@ def rows_of(reports: Sequence[BundleReport]) -> list[Row]:
 
 
 def _best(figures: Sequence[Figure | None]) -> frozenset[int]:
-    """None where all are alike."""
+    """Those that no other one beats beyond all bounds; nothing where all are alike."""
     known = {
-        place: figure.after.typical * (1 if figure.better == "more" else -1)
+        place: _ends(figure.after, figure.better)
         for place, figure in enumerate(figures)
         if figure is not None and figure.after is not None
     }
-    most = max(known.values(), default=0.0)
-    best = frozenset(place for place, value in known.items() if value == most)
+    highest = max((worst for worst, _ in known.values()), default=0.0)
+    best = frozenset(place for place, (_, most) in known.items() if most >= highest)
     return best if len(best) < len(known) else frozenset()
+
+
+def _ends(value: Value, better: str) -> tuple[float, float]:
+    """The worst and the best that a value may be, more being better."""
+    return (value.low, value.high) if better == "more" else (-value.high, -value.low)

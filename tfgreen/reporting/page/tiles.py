@@ -63,7 +63,9 @@ def _running(report: BundleReport) -> Iterator[Tile]:
     if figure is not None:
         note = _share_of_budget(figure) or change_text(figure) or figure.how
         label = _SHORT.get(figure.key, figure.label)
-        yield Tile(label, value_text(figure.after, figure.unit), note, outcome_of(figure))
+        number, _, bounds = value_text(figure.after, figure.unit).partition(" (")
+        note = f"{bounds.rstrip(')')}; {note}" if bounds else note
+        yield Tile(label, number, note, outcome_of(figure))
 
 
 def _share_of_budget(figure: Figure) -> str:

@@ -64,8 +64,20 @@ def change_text(figure: Figure) -> str:
         return "the same"
     if before <= 0 or after <= 0:
         return ""
+    if not _is_told_apart(figure):
+        return "not told apart"
     less, more = _COMPARATIVES.get(figure.unit, ("less", "more"))
     return f"{before / after:.2f}× {less}" if after < before else f"{after / before:.2f}× {more}"
+
+
+def _is_told_apart(figure: Figure) -> bool:
+    """Whether the bounds of the ratio, or else of the two values, leave no doubt of a change."""
+    before, after, ratio = figure.before, figure.after, figure.ratio
+    if ratio is not None:
+        return not ratio.low <= 1 <= ratio.high
+    if before is None or after is None:
+        return False
+    return after.high < before.low or before.high < after.low
 
 
 def limit_text(figure: Figure) -> str:
@@ -107,7 +119,7 @@ def outcome_of(figure: Figure) -> str:
     if figure.before is None or figure.after is None:
         return "even"
     change = figure.after.typical - figure.before.typical
-    if abs(change) <= _NOTHING * max(1.0, abs(figure.before.typical)):
+    if abs(change) <= _NOTHING * abs(figure.before.typical) or not _is_told_apart(figure):
         return "even"
     return "gain" if (change > 0) == (figure.better == "more") else "loss"
 
