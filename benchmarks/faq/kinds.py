@@ -134,6 +134,9 @@ def regression_net(width: int) -> Any:
 
 KINDS = {
     "conv1d": Kind("convolutions over time", "words", conv1d_net, (16, 64), words, 40),
+    "conv1d-brief": Kind(
+        "convolutions over time, half as wide, 15 epochs", "words", conv1d_net, (8, 64), words
+    ),
     "dense": Kind("dense layers", "words", dense_net, (16, 256), words, settings=SETTINGS),
     "recurrent": Kind("recurrent (GRU)", "words", recurrent_net, (16, 64), words, 20),
     "attention": Kind("transformer", "words", attention_net, (16, 48), words, 12),

@@ -218,17 +218,18 @@ def _distillation(record: Record) -> Iterator[str]:
     rows = record["rows"]
     by = {name: [row for row in rows if row["setting"] == name] for name in _SETTINGS}
     helped = [row["gain"]["mean"] for row in by["few"] if row["gain"]["low"] > 0]
-    open_ones = [row["kind"] for row in by["few"] if row["gain"]["low"] <= 0]
-    doubt = f"; of {' and '.join(open_ones)} it cannot be told" if open_ones else ""
+    open_ones = [row for row in by["few"] if row["gain"]["low"] <= 0]
+    doubt = "".join(f"; {row['kind']}: {_points(row['gain'])}" for row in open_ones)
     everything = [row["gain"]["mean"] for row in by["all"]]
     both = [row["gain"]["mean"] for row in by["few-both"]]
     yield "## Does distillation work for every kind of model?"
     yield _filled(
         f"""**It runs with every kind, and helps where labels are short, not where they are
         plenty.** With a fifth of the labels and a teacher that was trained on all of them,
-        {len(helped)} of {len(by["few"])} kinds gain for certain, {min(helped):+.1f} to
-        {max(helped):+.1f} points{doubt}. If the teacher has no more labels than the
-        student, it is {min(both):+.1f} to {max(both):+.1f}. With all labels it is
+        {len(helped)} of {len(by["few"])} students gain for certain, {min(helped):+.1f} to
+        {max(helped):+.1f} points{doubt}. A student that is too small for the answers of its
+        teacher, or is trained too briefly, may lose by them. If the teacher has no more labels
+        than the student, it is {min(both):+.1f} to {max(both):+.1f}. With all labels it is
         {min(everything):+.1f} to {max(everything):+.1f}: train alone then."""
     )
     header = ("kind", "learns", "teacher", "alone", "taught", "gain, points (95 %)")
