@@ -74,6 +74,21 @@ def test_the_command_is_one_that_the_command_line_understands() -> None:
     assert report.reproduction.file_sha256 == sha256(int8_classifier())
 
 
+def test_the_command_of_a_recipe_is_understood_too() -> None:
+    bundle = replace(
+        bundles.trained(bundles.bundle_of()),
+        calibration_source=f"{__file__} (500 of 1980 samples, evenly spaced)",
+    )
+    report = report_of(bundle)
+    (command,) = (line for line in report.reproduction.commands if " compress " in line)
+    words = [__file__ if word in ("MODEL", "DATA") else word for word in shlex.split(command)[2:]]
+    with tfgreen_command.commands["compress"].make_context("compress", words) as context:
+        given = context.params
+    assert (given["recipe"], given["seed"], given["train"]) == ("pqat", 7, __file__)
+    assert given["calibration"] is None and given["samples"] == 32
+    assert report.reproduction.model_sha256 == "6" * 64
+
+
 def test_what_is_not_known_is_told() -> None:
     bundle = bundles.without_labels(bundles.bundle_of())
     bare = replace(bundle, facts={}, ledger=None)

@@ -114,7 +114,7 @@ def test_what_a_page_tells() -> None:
         "too small",
         "unregistered",
         "tfgreen==0.1.0",
-        "sha256 " + "3" * 64,
+        "sha256 " + "6" * 64,
     ):
         assert told in text, told
 

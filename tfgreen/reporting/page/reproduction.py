@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tfgreen.errors import TfgreenError
 from tfgreen.manifest import sha256
 from tfgreen.profile import ExportProfile, load_profile
+from tfgreen.recipe.record import CompressionRecord
 from tfgreen.reporting.page.record import Reproduction, Skipped
 
 if TYPE_CHECKING:
     from tfgreen.bundle import Bundle
 
+_PART = re.compile(r"(.+) \(\d+ of \d+ samples, evenly spaced\)")
+_OF_COMPRESS = ("samples", "custom_objects", "allow_unsafe")
 _DEFAULTS = {"samples": 64, "encoding": "auto"}
 _MODEL, _DATA, _BUNDLE = "MODEL", "DATA", "BUNDLE/"
 
@@ -22,6 +26,8 @@ def reproduction_of(bundle: Bundle) -> Reproduction:
     """The commands, with placeholders in capitals where a name is not known."""
     model = bundle.facts.get("model")
     digest = model.get("sha256") if isinstance(model, Mapping) else None
+    if bundle.compression is not None:
+        digest = bundle.compression.model_sha256
     return Reproduction(
         commands=tuple(_commands(bundle)),
         versions=dict(bundle.versions),
@@ -34,22 +40,24 @@ def _commands(bundle: Bundle) -> Iterator[str]:
     version = bundle.versions.get("tfgreen")
     if version:
         yield f"pip install 'tfgreen[all]=={version}'"
-    yield shlex.join(_export(bundle))
+    yield shlex.join(_command(bundle))
     yield f"tfgreen verify {_BUNDLE}"
     yield f"tfgreen report {_BUNDLE} --html report.html"
 
 
-def _export(bundle: Bundle) -> list[str]:
+def _command(bundle: Bundle) -> list[str]:
+    """`tfgreen export`, or `tfgreen compress` where a recipe was run."""
     request = bundle.facts.get("request")
     request = dict(request) if isinstance(request, Mapping) else {}
     model = str(request.pop("model", None) or _MODEL)
     request.pop("name", None)
-    command = ["tfgreen", "export", model]
+    command, overrides = ["tfgreen", "export", model], [*_overrides(bundle.profile)]
     if bundle.compression is not None:
-        name = bundle.compression.recipe_name
-        command = ["tfgreen", "compress", model, "--recipe", name, "--train", _DATA]
-    command += ["--profile", bundle.profile.name, *_overrides(bundle.profile)]
-    if bundle.calibration_sha256 is not None:
+        command = _compress(bundle.compression, bundle.calibration_source)
+        request = {name: request.get(name) for name in _OF_COMPRESS}
+        overrides = []  # a profile of one's own holds them there
+    command += ["--profile", bundle.profile.name, *overrides]
+    if bundle.calibration_sha256 is not None and not _taken_from(bundle.calibration_source):
         command += ["--calibration", _source(bundle.calibration_source)]
     if bundle.evaluation_sha256 is not None:
         command += ["--evaluate", _source(bundle.evaluation_source)]
@@ -58,9 +66,23 @@ def _export(bundle: Bundle) -> list[str]:
     return [*command, "-o", _BUNDLE]
 
 
+def _compress(record: CompressionRecord, calibration_source: str | None) -> list[str]:
+    """Without the model's path: what was exported is what training left, in a folder of its own."""
+    train = _taken_from(calibration_source) or _DATA
+    command = ["tfgreen", "compress", _MODEL, "--recipe", record.recipe_name, "--train", train]
+    command += _option("seed", record.seed or None)
+    return [*command, *_option("strategy", record.strategy)]
+
+
+def _taken_from(source: str | None) -> str | None:
+    """The training data that the calibration samples are a part of; None for data of their own."""
+    found = _PART.fullmatch(source or "")
+    return _source(found[1]) if found else None
+
+
 def _source(source: str | None) -> str:
     """A path as it is; what came as an array has none."""
-    return _DATA if source in (None, "arrays") or source.startswith("the ") else source
+    return _DATA if source is None or source == "arrays" or source.startswith("the ") else source
 
 
 def _option(name: str, value: Any) -> list[str]:
