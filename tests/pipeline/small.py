@@ -14,15 +14,21 @@ from tfgreen.bundle import Bundle
 FEATURES, CLASSES = 8, 3
 
 
-def small_model(seed: int = 1) -> Any:
-    """Dense layers with BatchNormalization, and Dropout, which draws numbers in training."""
+def small_model(seed: int = 1, *, is_plain: bool = False) -> Any:
+    """Dense layers with BatchNormalization, and Dropout, which draws numbers in training.
+
+    is_plain: without the two, so that half batches on two devices add up to whole ones.
+    """
     import keras
 
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((FEATURES,), name="x")
     hidden = keras.layers.Dense(16)(inputs)
-    hidden = keras.layers.ReLU()(keras.layers.BatchNormalization()(hidden))
-    hidden = keras.layers.Dropout(0.3)(hidden)
+    if not is_plain:
+        hidden = keras.layers.BatchNormalization()(hidden)
+    hidden = keras.layers.ReLU()(hidden)
+    if not is_plain:
+        hidden = keras.layers.Dropout(0.3)(hidden)
     outputs = keras.layers.Dense(CLASSES, activation="softmax", name="y")(hidden)
     return keras.Model(inputs, outputs)
 

@@ -25,8 +25,9 @@ from tfgreen.models.loading import load_model
 from tfgreen.pipeline.exporting import SAMPLES, ExportOptions, OnProgress
 from tfgreen.pipeline.given_model import GivenModel
 from tfgreen.pipeline.occupied import occupied
-from tfgreen.pipeline.run import Run, StageResult, Step, with_figures
+from tfgreen.pipeline.run import Run, StageResult, Step, figures_of, with_figures
 from tfgreen.pipeline.store import open_store
+from tfgreen.pipeline.strategies import devices_for
 from tfgreen.pipeline.training_data import TrainingData, is_pipeline
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
 from tfgreen.recipe import Recipe, load_recipe
@@ -57,7 +58,7 @@ class Compression:
     content: bytes
     ledger: Ledger
     steps: tuple[Step, ...]
-    custom_objects: Any = None
+    custom_objects: str | None = None
     allow_unsafe: bool = False
 
     @cached_property
@@ -103,7 +104,7 @@ def compress(
     cache: str | Path | None = None,
     data_version: str | None = None,
     strategy: str | None = None,
-    custom_objects: Any = None,
+    custom_objects: str | None = None,
     allow_unsafe: bool = False,
     samples: int = SAMPLES,
     on_progress: OnProgress | None = None,
@@ -161,6 +162,8 @@ def compress_to(
         writing.refuse_existing(Path(output), force=force)
     else:
         check_output(output, force=force)
+    if not devices_for(options.get("strategy")).is_chief:
+        return compress(model, recipe, train, **options)
     with occupied(Path(output)):
         result = compress(model, recipe, train, **options)
         result.save(output, force=force)
@@ -170,10 +173,11 @@ def compress_to(
 def open_run(
     model: Any, recipe: Any, train: Any, validation_data: Any, teachers: Mapping[str, Any] | None,
     profile: Any, calibration: Any, *, seed: int, cache: Any, data_version: str | None,
-    strategy: str | None, custom_objects: Any, allow_unsafe: bool, samples: int,
+    strategy: str | None, custom_objects: str | None, allow_unsafe: bool, samples: int,
     on_progress: OnProgress, tell: Callable[[str], None] | None, fallback: Path,
 ) -> Run:  # fmt: skip
     """Read and check all that a run needs; nothing is trained yet."""
+    devices_for(strategy)  # workers have to meet before anything else uses TensorFlow
     chosen, rules = load_recipe(recipe), load_profile(profile)
     _refuse_unknown_teachers(chosen, teachers or {})
     origin = GivenModel(model, custom_objects, allow_unsafe)
@@ -212,6 +216,7 @@ def run_recipe(run: Run) -> Compression:
     results: list[StageResult] = []
     suffix, content = run.model.file
     bundle = run.exported("as it came", suffix, content)
+    before = figures_of(bundle)
     ledger = Ledger()
     for number in range(len(run.recipe.stages)):
         result = run.stage(number, results[-1] if results else None)
@@ -228,6 +233,7 @@ def run_recipe(run: Run) -> Compression:
         strategy=run.strategy,  # type: ignore[arg-type]
         model_sha256=run.model.sha256,
         data_sha256=run.data_sha256,
+        before=before,
         stages=tuple(result.record for result in results),
         versions=stack_versions(),
     )

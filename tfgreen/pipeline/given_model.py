@@ -21,7 +21,7 @@ class GivenModel:
     """
 
     given: Any
-    custom_objects: Any = None
+    custom_objects: str | None = None
     allow_unsafe: bool = False
 
     @cached_property

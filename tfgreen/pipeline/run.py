@@ -19,6 +19,7 @@ from typing import Any
 from tfgreen.bundle import Bundle
 from tfgreen.compression.technique import NO_WEIGHTS
 from tfgreen.data import Samples
+from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.footprint.wording import amount_text, seconds_text
 from tfgreen.manifest import sha256
@@ -30,7 +31,7 @@ from tfgreen.pipeline.model_files import model_bytes
 from tfgreen.pipeline.occupied import occupied
 from tfgreen.pipeline.snapshots import Snapshot
 from tfgreen.pipeline.store import Store, key_of
-from tfgreen.pipeline.strategies import devices_for
+from tfgreen.pipeline.strategies import Devices, devices_for
 from tfgreen.pipeline.training_data import TrainingData
 from tfgreen.profile import ExportProfile
 from tfgreen.recipe import Recipe
@@ -84,6 +85,12 @@ class Run:
     options: ExportOptions
     on_progress: OnProgress
     steps: list[Step] = field(default_factory=list)
+    joules: Amount = Amount.exactly(0.0)  # of the stages so far
+
+    @property
+    def devices(self) -> Devices:
+        """What it trains on."""
+        return devices_for(self.strategy)
 
     def stage(self, number: int, before: StageResult | None) -> StageResult:
         """The result of a stage: the cached one, or trained now."""
@@ -92,10 +99,13 @@ class Run:
         name = self.recipe.stages[number].name
         result = self.kept_stage(key)
         reused = result is not None
-        if result is None:
+        if result is None and not self.devices.is_chief:
+            result = self._train(number, key, before)
+        elif result is None:
             with occupied(self.store.folder / key):
                 result = self.kept_stage(key) or self._train(number, key, before)
         self.steps.append(Step(name, reused, time.monotonic() - began))
+        self.joules += result.ledger.total().joules
         return result
 
     def pace(self) -> dict[str, float]:
@@ -114,10 +124,8 @@ class Run:
         """The hash of all that a stage depends on; `model_sha256` None: the model as it came."""
         stage = self.recipe.stages[number].to_plain()
         stage.pop("name")
-        teachers = {
-            name: GivenModel(self.teachers.get(name, name)).sha256 for name in self.recipe.teachers
-            if json.dumps(name) in json.dumps(stage)
-        }  # fmt: skip
+        names = Recipe([self.recipe.stages[number]]).teachers
+        teachers = {name: self._teacher(name).sha256 for name in names}
         validation = self.evaluation.sha256() if self.evaluation is not None else None
         return key_of(
             {
@@ -144,8 +152,9 @@ class Run:
         reused = bundle is not None
         if bundle is None:
             bundle = self._export(label, suffix, content)
-            self.store.keep(key, _bundle_files(bundle))
-            self._note_pace("export", time.monotonic() - began)
+            if self.devices.is_chief:
+                self.store.keep(key, _bundle_files(bundle))
+                self._note_pace("export", time.monotonic() - began)
             bundle = self._kept_bundle(key) or bundle
         self.steps.append(Step(f"{label}: export", reused, time.monotonic() - began))
         return bundle
@@ -170,14 +179,15 @@ class Run:
         from tfgreen.pipeline.stage_training import Notebook, StageOrder, train_stage
 
         stage = self.recipe.stages[number]
+        devices = self.devices
         is_kept = self.data_sha256 is not None
         files = self.store.find_unfinished(key) if is_kept else None
-        ledger = Ledger(self.store.folder / f"{key}.ledger.json" if is_kept else None)
+        is_writer = is_kept and devices.is_chief
+        ledger = Ledger(self.store.folder / f"{key}.ledger.json" if is_writer else None)
         clock = _Clock(self, number, ledger)
-        devices = devices_for(self.strategy)
         notebook = Notebook(
             unfinished=None if files is None else Snapshot.from_files(files),
-            note=lambda snapshot: self._note(key, snapshot, devices.is_chief and is_kept),
+            note=lambda snapshot: self._note(key, snapshot, is_writer),
             tell=clock.epoch_done,
         )
         self.on_progress(f"{stage.name}: preparing", 0, 0)
@@ -210,7 +220,7 @@ class Run:
             model_sha256=sha256(content),
         )
         result = StageResult(suffix, content, record, ledger)
-        if is_kept and devices.is_chief:
+        if is_writer:
             self.store.keep(key, _stage_files(result))
             (self.store.folder / f"{key}.ledger.json").unlink(missing_ok=True)
             if clock.seconds_per_sample is not None:
@@ -219,11 +229,16 @@ class Run:
 
     def _open_teachers(self) -> dict[str, Any]:
         """Models where paths of Keras files were given; a SavedModel is opened by who asks it."""
-        opened = {name: GivenModel(teacher) for name, teacher in self.teachers.items()}
+        opened = {name: self._teacher(name) for name in self.teachers}
         return {
             name: one.given if one.source and one.source.kind == "saved-model" else one.model
             for name, one in opened.items()
         }
+
+    def _teacher(self, name: str) -> GivenModel:
+        """The model that a name of the recipe means; a path means itself."""
+        given = self.teachers.get(name, name)
+        return GivenModel(given, self.model.custom_objects, self.model.allow_unsafe)
 
     def _note(self, key: str, snapshot: Snapshot, is_kept: bool) -> None:
         if is_kept:
@@ -264,7 +279,7 @@ class Run:
     def _strategy_facts(self) -> Any:
         if self.strategy is None:
             return None
-        return [self.strategy, devices_for(self.strategy).replicas]
+        return [self.strategy, self.devices.replicas]
 
 
 def figures_of(bundle: Bundle) -> FileFigures:
@@ -307,7 +322,7 @@ class _Clock:
         self.meter: Any = None
         self.seconds_per_sample: float | None = None
         self._run, self._number = run, number
-        self._before = ledger.total().joules
+        self._before = run.joules + ledger.total().joules
 
     def epoch_done(self, done: Any) -> None:
         stage = self._run.recipe.stages[self._number]
@@ -315,7 +330,7 @@ class _Clock:
         joules = self._before + self.meter.reading.joules
         left = done.seconds * (done.epochs - done.epoch)
         line = f"{stage.name}: epoch {done.epoch} of {done.epochs}, {', '.join(told)}, "
-        line += f"{amount_text(joules, 'J')} so far, about {seconds_text(left)} left"
+        line += f"{amount_text(joules, 'J')} so far, about {seconds_text(left)} left of the stage"
         self._run.on_progress(line, done.epoch, done.epochs)
         if self._run.data.samples is not None:
             self.seconds_per_sample = done.seconds / len(self._run.data.samples)

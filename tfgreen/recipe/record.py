@@ -82,6 +82,7 @@ class CompressionRecord(Document):
 
     recipe: as TOML. strategy: of `tf.distribute`; None for one device.
     data_sha256: of the training samples; None where they came as a pipeline, which has no hash.
+    before: of the file that the model would have become as it came, for the same profile.
     stages: in the order of the recipe; none where it only quantizes after training.
     """
 
@@ -96,5 +97,6 @@ class CompressionRecord(Document):
     strategy: Strategy | None = None
     model_sha256: Sha256
     data_sha256: Sha256 | None = None
+    before: FileFigures | None = None
     stages: tuple[StageRecord, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)

@@ -14,6 +14,8 @@ def compression_text(record: CompressionRecord, reused: Mapping[str, bool]) -> s
     reused: names of stages → whether an earlier run had done them.
     """
     lines = [f"Recipe {record.recipe_name}, seed {record.seed}"]
+    if record.before is not None:
+        lines.append(f"  as it came: {_file(record.before)}")
     for stage in record.stages:
         again = ", reused" if reused.get(stage.name) else ""
         lines.append(f"  {stage.name} ({'; '.join(stage.techniques)}){again}")
