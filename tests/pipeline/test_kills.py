@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TrainedModel
-from tests.pipeline.small import small_data, small_model
+from tests.pipeline.small import made_up_bundle, small_data, small_model
 from tests.trained_models import EVALUATION_SAMPLES, keywords
 from tfgreen.bundle import Bundle
+from tfgreen.pipeline import compress_to
 
 MADE_UP = (
     "import tfgreen.pipeline.run as run; from tests.pipeline.small import made_up_bundle; "
@@ -28,7 +29,7 @@ RECIPE = """
 [[stages]]
 name = "prune"
 epochs = 3
-batch_size = 16
+batch_size = 40
 [stages.pruning]
 sparsity = 0.5
 
@@ -70,8 +71,10 @@ Commands = Callable[[str, str], list[str]]
 
 
 def check_kills(command: Commands, folder: Path, moments: Sequence[str]) -> None:
-    """Each run is killed at its moment, and the last one finishes what they left."""
-    run_and_kill(command("whole", "one"), None)
+    """Each run is killed at its moment, and the last one finishes what they left.
+
+    `folder` holds the bundle "whole" of a run that nobody killed.
+    """
     for moment in moments:
         run_and_kill(command("killed", "other"), moment)
         left = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
@@ -81,11 +84,14 @@ def check_kills(command: Commands, folder: Path, moments: Sequence[str]) -> None
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def test_killed_in_both_stages(tmp_path: Path) -> None:
+def test_killed_in_both_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_model().save(tmp_path / "small.keras")
     x, y = small_data()
     np.savez(tmp_path / "train.npz", x=x, y=y)
     (tmp_path / "recipe.toml").write_text(RECIPE)
+    monkeypatch.setattr("tfgreen.pipeline.run.make_bundle", made_up_bundle)
+    files = tmp_path / "small.keras", tmp_path / "recipe.toml", tmp_path / "train.npz"
+    compress_to(tmp_path / "whole", *files, cache=tmp_path / "caches" / "one")
 
     def command(output: str, cache: str) -> list[str]:
         return [
@@ -126,6 +132,7 @@ def test_pqat_of_the_keyword_spotter_killed_at_ten_moments(
             "--cache", str(tmp_path / "caches" / cache), "-o", str(tmp_path / output),
         ]  # fmt: skip
 
+    run_and_kill(command("whole", "one"), None)
     check_kills(command, tmp_path, MOMENTS)
     began = time.monotonic()
     run_and_kill(command("again", "other"), None)

@@ -13,7 +13,15 @@ import tensorflow as tf
 
 import tfgreen as tg
 import tfgreen.pipeline.run
-from tests.pipeline.small import THREE_STAGES, made_up_bundle, small_data, small_model
+from tests.pipeline.small import made_up_bundle, small_data, small_model
+
+RECIPE = tg.Recipe(
+    [
+        tg.Stage([tg.Pruning(sparsity=0.5), tg.Distillation(teacher="large")], batch_size=16),
+        tg.Stage([tg.Clustering(clusters=4, preserve_sparsity=True)]),
+        tg.Stage([tg.QuantizationAwareTraining(preserve_sparsity=True)], batch_size=16),
+    ]
+)
 
 
 def main(folder: Path) -> None:
@@ -26,7 +34,7 @@ def main(folder: Path) -> None:
     outcomes = {}
     for name, strategy in (("one", None), ("two", "mirrored")):
         result = tg.compress(
-            model, THREE_STAGES, small_data(), teachers=teachers, cache=folder / name,
+            model, RECIPE, small_data(), teachers=teachers, cache=folder / name,
             strategy=strategy, validation_data=small_data(30, seed=1),
         )  # fmt: skip
         stages = result.record.stages
