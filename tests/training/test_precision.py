@@ -38,7 +38,21 @@ def test_a_model_trained_so_comes_back_in_float32(policy: bool | str) -> None:
     assert model.evaluate(X, Y, verbose=0)[0] == pytest.approx(result.best, rel=0.2)
 
 
+def test_the_last_layer_within_a_model_that_is_the_last_layer_stays() -> None:
+    inner = model_of("keras", compiled=False)
+    outside = keras.layers.Input((4,))
+    model = keras.Model(outside, inner(keras.layers.Dense(4)(outside)))
+    with mixed(model, "mixed_bfloat16"):
+        assert [one.compute_dtype for one in inner.layers] == ["bfloat16", "float32"]
+        assert model(X).dtype == "float32"
+
+
 def test_what_cannot_be_is_refused() -> None:
+    class Net(keras.Model):  # type: ignore[misc]
+        """Which of its layers gives the output is not known."""
+
+    with pytest.raises(tg.UnsupportedModelError, match="without a graph of layers"):
+        tg.fit(Net(), (X, Y), loss="mse", mixed_precision=True)
     with pytest.raises(tg.UnsupportedModelError, match="set_global_policy"):
         tg.fit(model_of("tf_keras"), (X, Y), mixed_precision=True)
     with pytest.raises(tg.UnknownNameError, match="Did you mean 'mixed_float16'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
 from tfgreen.errors import UnknownNameError, UsageError
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 _LIMITS = ("joules", "grams", "seconds", "cpu_seconds")
 _MODES = ("auto", "max", "min")
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a finite number, and not a bool.
+
+    >>> is_finite(1), is_finite(float("nan")), is_finite("1"), is_finite(True)
+    (True, False, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,19 +76,19 @@ class Budget:
     def __post_init__(self) -> None:
         for name in (*_LIMITS, "least_gain_per_joule"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not (is_finite(value) and value > 0):
                 raise UsageError(
-                    f"Received {name}={value:g}; expected a number above 0, or None for no limit."
+                    f"Received {name}={value!r}; expected a number above 0, or None for no limit."
                 )
         if self.mode not in _MODES:
             raise UnknownNameError("mode of a metric", self.mode, _MODES)
-        if not 0.5 <= self.confidence < 1:
+        if not (is_finite(self.confidence) and 0.5 <= self.confidence < 1):
             raise UsageError(
-                f"Received confidence={self.confidence:g}; expected a probability from 0.5 to "
+                f"Received confidence={self.confidence!r}; expected a probability from 0.5 to "
                 "below 1."
             )
-        if self.target is not None and not math.isfinite(self.target):
-            raise UsageError(f"Received target={self.target:g}; expected a finite number.")
+        if self.target is not None and not is_finite(self.target):
+            raise UsageError(f"Received target={self.target!r}; expected a finite number.")
         if self.target is not None and self.metric is None:
             raise UsageError(
                 f"Received target={self.target:g} without the metric that has to reach it. Name "

@@ -63,7 +63,7 @@ class BudgetCallback(Hooks):
         self.last_epoch = 0
         self._kept_back, self._test_began = Spent(), Spent()
         self._now, self._next_look = Spent(), 0.0
-        self._evaluated = False
+        self._evaluated = self._has_batches = False
         self._logs: dict[str, Any] = {}
 
     def _implements_train_batch_hooks(self) -> bool:
@@ -93,6 +93,7 @@ class BudgetCallback(Hooks):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stop where a limit is used up."""
+        self._has_batches = True
         before = self._clock()
         if before < self._next_look:
             return
@@ -102,7 +103,7 @@ class BudgetCallback(Hooks):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember which epoch it is, from 1 on."""
-        self.last_epoch, self._evaluated = epoch + 1, False
+        self.last_epoch, self._evaluated, self._has_batches = epoch + 1, False, False
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Remember what was spent before the evaluation."""
@@ -117,6 +118,9 @@ class BudgetCallback(Hooks):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the best weights, and apply every rule."""
         logs = self._logs = dict(logs or {})
+        if not self._has_batches:
+            self._stop("the data gave no batch", "in")
+            return
         self._refuse_overspending("after")
         if self.stopped is None and not math.isfinite(float(logs.get("loss", 0.0))):
             self._stop(f"the loss is no finite number any more ({logs['loss']})")

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tfgreen.errors import InvalidDataError, UsageError
+from tfgreen.errors import InvalidDataError
 from tfgreen.training.order import ordered_batches
 
 _MOST_PARTS = 3
+_TUPLES = "(x, y) or (x, y, weights)"
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,23 @@ class Feed:
 def feed_of(data: Any, batch_size: int, seed: int | None, first_epoch: int) -> Feed:
     """The data as `fit` takes them.
 
-    data: (x, y) or (x, y, sample weights) of arrays, or of dicts and lists of them, or x alone;
-        anything else goes to Keras as it is. Arrays with a seed come in the order of `epoch_order`.
+    data: (x, y) or (x, y, sample weights) of arrays, or of dicts and lists of them, or x alone, an
+        array or a dict; anything else goes to Keras as it is. Arrays with a seed come in the order
+        of `epoch_order`.
 
-    Raises:
-        UsageError: a batch size below 1. InvalidDataError: arrays of different lengths.
+    Raises InvalidDataError for arrays of different lengths, and for what holds no samples.
     """
-    if batch_size < 1:
-        raise UsageError(f"Received batch_size={batch_size}; expected 1 or more.")
-    if hasattr(data, "__array__"):
+    if data is None or isinstance(data, list):
+        what = "None" if data is None else f"a list of {len(data)}"
+        raise InvalidDataError(f"The training data is {what}; expected a tuple, as {_TUPLES}.")
+    if hasattr(data, "__array__") or isinstance(data, Mapping):
         data = (data,)
     if not isinstance(data, tuple):
         return Feed({"x": data, **_unshuffled(data)}, _repeated(data), _length(data))
-    if not 0 < len(data) <= _MOST_PARTS:
+    data = data[:-1] if len(data) == _MOST_PARTS and data[-1] is None else data
+    if not 0 < len(data) <= _MOST_PARTS or any(part is None for part in data):
         raise InvalidDataError(
-            f"The training data is a tuple of {len(data)}; expected (x, y) or (x, y, weights)."
+            f"The training data is a tuple of {len(data)}, or has a None; expected {_TUPLES}."
         )
     steps = -(-_count(data) // batch_size)
 
@@ -62,8 +65,8 @@ def _count(data: tuple[Any, ...]) -> int:
     counts = {len(array) for array in _arrays(data)}
     if len(counts) != 1 or counts == {0}:
         raise InvalidDataError(
-            f"The training data has arrays of {', '.join(map(str, sorted(counts)))} samples; "
-            "expected the same number of each, at least 1."
+            f"The training data has arrays of {', '.join(map(str, sorted(counts))) or 'no'} "
+            "samples; expected the same number of each, at least 1."
         )
     return counts.pop()
 

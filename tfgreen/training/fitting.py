@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tfgreen.errors import UsageError
-from tfgreen.footprint.entry import Purpose
+from tfgreen.footprint.entry import Entry, Purpose
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.footprint.meter import Meter
+from tfgreen.training.asked import check_further, check_numbers, in_own_order, watch_for
 from tfgreen.training.budget import Budget
 from tfgreen.training.compiling import settings_for
 from tfgreen.training.feeding import Feed, feed_of
 from tfgreen.training.jit_trial import check, measured_choice
 from tfgreen.training.optimizers import optimizer_for, package_of, spare_vectors
-from tfgreen.training.precision import mixed, policy_for
+from tfgreen.training.precision import check_mixable, mixed, policy_for
 from tfgreen.training.rate_callback import PlateauCallback, RateCallback
 from tfgreen.training.result import FitResult
 from tfgreen.training.schedules import function_of
@@ -74,36 +74,47 @@ def fit(
         budget: when to stop, or the callback of a budget that other fits have used, too.
         mixed_precision: compute in 16 bits, with weights in 32: True for float16 on a GPU and
             bfloat16 elsewhere, or the name of Keras's policy; for Keras 3.
-        jit_compile: "measure" lets a trial of some steps with and without XLA decide; None leaves
-            it to Keras.
+        jit_compile: "measure" lets a trial of some steps with and without XLA decide; None: as
+            the model is compiled, else as Keras decides.
         seed: sets the random seeds of Python, NumPy and TensorFlow, and the order of samples in
-            each epoch (`tfgreen.training.order.epoch_order`). None leaves both to Keras.
+            each epoch (`tfgreen.training.order.epoch_order`); with `validation_split` or
+            `shuffle=False` the order is Keras's. None leaves both to Keras.
         callbacks: further ones, for the model's own `fit`.
         ledger: takes the entry, under the name `stage`.
-        verbose, fit_arguments: for the model's own `fit`.
+        verbose, fit_arguments: for the model's own `fit`, class_weight and validation_split, say.
 
     Raises:
         UnknownNameError: an optimizer or schedule that there is not, with the closest.
-        UsageError: no loss, or a metric that the history does not have.
-        InvalidDataError: arrays of different lengths.
+        UsageError: no loss, a metric that the history does not have, a number that cannot be.
+        UnsupportedModelError: mixed precision for tf_keras or a subclassed model.
+        InvalidDataError: no data, or arrays of different lengths.
 
     A fit that raises, or is interrupted, leaves the best weights so far, and its entry.
     """
     follow = function_of(schedule)
     check(jit_compile)
+    check_numbers(epochs, initial_epoch, batch_size, seed)
+    check_further(fit_arguments)
     policy = policy_for(mixed_precision)
+    check_mixable(model, policy)
     settings = settings_for(model, loss, metrics)
-    _check_epochs(epochs, initial_epoch)
-    feed = feed_of(data, batch_size, seed, initial_epoch)
-    watch = _watch(budget, metric, evaluated=validation_data is not None)
+    order_seed = seed if in_own_order(fit_arguments) else None
+    feed = feed_of(data, batch_size, order_seed, initial_epoch)
+    evaluated = validation_data is not None or bool(fit_arguments.get("validation_split"))
+    watch = watch_for(budget, metric, evaluated=evaluated)
     _, peak = optimizer_for(model, optimizer, learning_rate, weight_decay)
+    found = getattr(model, "optimizer", None)
 
     def compiled(jit: bool | None) -> None:
         made, _ = optimizer_for(model, optimizer, learning_rate, weight_decay)
-        model.compile(optimizer=made, **settings, **({} if jit is None else {"jit_compile": jit}))
+        model.compile(
+            **{**settings, **({} if jit is None else {"jit_compile": jit})}, optimizer=made
+        )
         spare_vectors(model)
 
-    rates = PlateauCallback(peak, metric) if follow is None else RateCallback(follow, peak, watch)
+    rates: Any = PlateauCallback(peak, watch.budget)
+    if follow is not None:
+        rates = RateCallback(follow, peak, watch)
     arguments = {
         "validation_data": validation_data, "epochs": epochs, "initial_epoch": initial_epoch,
         "verbose": verbose, **fit_arguments,
@@ -113,24 +124,37 @@ def fit(
     with book.stage(stage, purpose=purpose, meter=Meter()):
         try:
             with mixed(model, policy):
+                _sow(model, seed)
                 notes = _compile(model, compiled, jit_compile, feed, arguments)
-                if seed is not None:
-                    package_of(model).utils.set_random_seed(seed)
+                _sow(model, seed)  # a trial has drawn from it
                 history = _run(model, feed, [watch, rates, *callbacks], watch, arguments)
         finally:
-            _settle(model, settings if policy else None, peak)
-    (entry,) = [one for one in book.entries if one.id not in known and one.stage == stage]
+            if getattr(model, "optimizer", None) is not found:
+                _settle(model, settings if policy else None, peak)
     begun = len(history.epoch)
     return FitResult(
         history={name: np.asarray(values).tolist() for name, values in history.history.items()},
         stopped=_why(watch, begun, epochs - initial_epoch),
-        entry=entry,
+        entry=_entry(book, known, stage),
         metric=watch.metric.name if watch.metric else "",
         best=watch.best,
         best_epoch=watch.best_epoch,
         epochs=begun,
         notes=(*notes, *_kept(watch)),
     )
+
+
+def _sow(model: Any, seed: int | None) -> None:
+    """Set the random seeds, if there is one to set."""
+    if seed is not None:
+        package_of(model).utils.set_random_seed(seed)
+
+
+def _entry(book: Ledger, known: AbstractSet[str], stage: str) -> Entry:
+    """The entry that is new: not one of a stage within it, nor of another process."""
+    new = [one for one in book.entries if one.id not in known and one.stage == stage]
+    inside = {one.id for one in new}
+    return next(one for one in new if one.finished and one.within not in inside)
 
 
 def _compile(
@@ -157,7 +181,7 @@ def _run(
 ) -> Any:
     """The model's own fit; one that does not come to its end leaves the best weights."""
     try:
-        return model.fit(**feed.arguments, **arguments, callbacks=callbacks)
+        return model.fit(**{**feed.arguments, **arguments}, callbacks=callbacks)
     except BaseException:
         watch.close()
         raise
@@ -165,9 +189,7 @@ def _run(
 
 def _settle(model: Any, settings: dict[str, Any] | None, peak: float) -> None:
     """Leave the optimizer at its peak; compile anew where the steps compute in 16 bits."""
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:
-        return
+    optimizer = model.optimizer
     if settings is not None:
         model.compile(optimizer=getattr(optimizer, "inner_optimizer", optimizer), **settings)
     model.optimizer.learning_rate = peak
@@ -179,31 +201,6 @@ def _kept(watch: BudgetCallback) -> tuple[str, ...]:
     return (
         "The weights of the last epoch stay: while it is pruned, earlier ones have fewer zeros.",
     )
-
-
-def _watch(
-    budget: Budget | BudgetCallback | None, metric: str | None, *, evaluated: bool
-) -> BudgetCallback:
-    """The callback that follows the metric, with or without limits."""
-    given = budget if budget is not None else Budget()
-    if not isinstance(given, Budget):
-        return given
-    if metric is not None and given.metric not in (None, metric):
-        raise UsageError(
-            f"Received metric='{metric}' and a budget for '{given.metric}'. Name one of the two."
-        )
-    name = metric or given.metric or ("val_loss" if evaluated else None)
-    if name is not None and name.startswith("val_") and not evaluated:
-        raise UsageError(f"Received the metric '{name}' without validation_data. Give both.")
-    return replace(given, metric=name).callback()
-
-
-def _check_epochs(epochs: int, initial_epoch: int) -> None:
-    if not 0 <= initial_epoch < epochs:
-        raise UsageError(
-            f"Received epochs={epochs} and initial_epoch={initial_epoch}; expected at least one "
-            "epoch, and a first one before the last."
-        )
 
 
 def _why(watch: BudgetCallback, begun: int, asked: int) -> str:

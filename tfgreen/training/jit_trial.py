@@ -60,6 +60,8 @@ def _measured(model: Any, batches: Iterator[Any], steps: int) -> JitChoice:
     from tensorflow.errors import OpError
 
     clock, kind = _clock()
+    if not model.built:
+        _build(model, next(batches))
     with state_kept(model):
         try:
             plain = _step(model, False)
@@ -97,6 +99,11 @@ def decide(plain: StepCost, jit: StepCost, steps: int, kind: str) -> JitChoice:
         f"{plain.later * 1000:.3g} without, its compilation {jit.first:.3g} s, so that {steps:,} "
         f"steps would take {within:.3g} s with it and {without:.3g} s without.",
     )
+
+
+def _build(model: Any, batch: Any) -> None:
+    """Make the variables of a model that waits for its first batch."""
+    model(batch[0] if isinstance(batch, tuple) else batch)
 
 
 def _step(model: Any, jit_compile: bool) -> Callable[[Any], Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from tfgreen.errors import UnknownNameError, UsageError
 from tfgreen.models.loading import flavour_of
+from tfgreen.training.budget import is_finite
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ KINDS = MappingProxyType(
 )
 
 
+VECTOR_NAMES = ("bias", "gamma", "beta")
+"""In the names that Keras gives to the vectors of its layers."""
+
+
 def package_of(model: Any) -> Any:
     """keras or tf_keras, whichever the model is of."""
     if flavour_of(model) == "keras2":
@@ -56,17 +60,23 @@ def optimizer_for(
 
     Raises:
         UnknownNameError: no such optimizer.
-        UsageError: a rate that is not above 0, a negative decay, or a decay for "adam".
+        UsageError: an optimizer itself, a rate that is not above 0, a negative decay, or a decay
+            for "adam".
     """
+    if not isinstance(name, str):
+        raise UsageError(
+            f"Received the optimizer {type(name).__name__}; expected a name: {', '.join(KINDS)}. "
+            "For one of your own compile the model, and give `tg.Budget(...).callback()` to `fit`."
+        )
     if name not in KINDS:
         raise UnknownNameError("optimizer", name, KINDS)
     kind = KINDS[name]
-    rate = kind.learning_rate if learning_rate is None else float(learning_rate)
-    decay = kind.weight_decay if weight_decay is None else float(weight_decay)
-    if not (math.isfinite(rate) and rate > 0):
-        raise UsageError(f"Received learning_rate={rate:g}; expected a number above 0.")
-    if decay is not None and not (math.isfinite(decay) and decay >= 0):
-        raise UsageError(f"Received weight_decay={decay:g}; expected a number that is not below 0.")
+    rate = kind.learning_rate if learning_rate is None else learning_rate
+    decay = kind.weight_decay if weight_decay is None else weight_decay
+    if not (is_finite(rate) and rate > 0):
+        raise UsageError(f"Received learning_rate={rate!r}; expected a number above 0.")
+    if decay is not None and not (is_finite(decay) and decay >= 0):
+        raise UsageError(f"Received weight_decay={decay!r}; expected a number that is not below 0.")
     if name == "adam" and decay:
         raise UsageError(
             f"Received weight_decay={decay:g} for 'adam', which has none: take 'adamw'."
@@ -75,12 +85,19 @@ def optimizer_for(
     if name == "adamw":
         settings["weight_decay"] = decay
     made = getattr(package_of(model).optimizers, kind.class_name)
-    return made(learning_rate=rate, **settings), rate
+    return made(learning_rate=float(rate), **settings), float(rate)
 
 
 def spare_vectors(model: Any) -> None:
-    """Let the compiled optimizer decay matrices and kernels only; before it is built."""
+    """Let the compiled optimizer decay matrices and kernels only; before it is built.
+
+    A model that is built by its first batch has no variables yet: they are told by their names.
+    """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if getattr(optimizer, "weight_decay", None):
+    if not getattr(optimizer, "weight_decay", None):
+        return
+    if not model.built:
+        optimizer.exclude_from_weight_decay(var_names=list(VECTOR_NAMES))
+    else:
         vectors = [one for one in model.trainable_variables if len(one.shape) <= 1]
         optimizer.exclude_from_weight_decay(var_list=vectors)

@@ -31,27 +31,49 @@ def policy_for(mixed_precision: bool | str) -> str | None:
     return mixed_precision
 
 
+def check_mixable(model: Any, policy: str | None) -> None:
+    """Raise UnsupportedModelError where mixed precision cannot be had for the time of a training.
+
+    Variables of tf_keras are made for one policy. Which layers of a subclassed model give its
+    outputs, and have to keep 32 bits, cannot be told.
+    """
+    if policy is None:
+        return
+    if flavour_of(model) == "keras2":
+        what, setter = "of tf_keras", "tf_keras.mixed_precision.set_global_policy"
+    elif not getattr(model, "outputs", None):
+        what, setter = "without a graph of layers", "keras.config.set_dtype_policy"
+    else:
+        return
+    raise UnsupportedModelError(
+        f"Received mixed precision for '{model.name}', a model {what}, which decides it when "
+        f"layers are made. Call {setter}('{policy}') before you build it, and leave "
+        "mixed_precision out."
+    )
+
+
+def _giving(model: Any) -> Iterator[int]:
+    """Ids of the layers that give the outputs, within models that are such a layer, too."""
+    for tensor in getattr(model, "outputs", None) or ():
+        layer = tensor._keras_history.operation
+        yield id(layer)
+        if layer is not model:
+            yield from _giving(layer)
+
+
 @contextmanager
 def mixed(model: Any, policy: str | None) -> Iterator[None]:
     """Let the float32 layers of a Keras 3 model compute in 16 bits; weights stay in 32.
 
-    Layers that give the model's outputs stay as they are. Afterwards all are as they were; the
-    model has to be compiled before and after.
-
-    Raises UnsupportedModelError for a model of tf_keras, whose variables are made for one policy.
+    Layers that give the model's outputs stay as they are, also within a model that is the last
+    layer. Afterwards all are as they were; the model has to be compiled before and after.
     """
     if policy is None:
         yield
         return
-    if flavour_of(model) == "keras2":
-        raise UnsupportedModelError(
-            f"Received mixed precision for '{model.name}', a model of tf_keras, which decides it "
-            "when layers are made. Call tf_keras.mixed_precision.set_global_policy("
-            f"'{policy}') before you build it, and leave mixed_precision out."
-        )
     import keras
 
-    last = {id(tensor._keras_history.operation) for tensor in getattr(model, "outputs", None) or ()}
+    last = set(_giving(model))
     changed = [
         (layer, layer.dtype_policy)
         for layer in model._flatten_layers(include_self=True, recursive=True)

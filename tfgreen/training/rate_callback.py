@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfgreen.footprint.hooks import Hooks
+from tfgreen.training.budget import Budget
 from tfgreen.training.budget_callback import BudgetCallback
 from tfgreen.training.metric import metric_for
 from tfgreen.training.schedules import Plateau, ScheduleFunction
@@ -52,17 +53,18 @@ class RateCallback(Hooks):
 
 
 class PlateauCallback(Hooks):
-    """Lowers the rate where the metric gets no better."""
+    """Lowers the rate where the metric of a budget gets no better."""
 
-    def __init__(self, peak: float, metric: str | None) -> None:
-        self._peak, self._name = peak, metric
+    def __init__(self, peak: float, budget: Budget) -> None:
+        self._peak, self._budget = peak, budget
         self._plateau: Plateau | None = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Set the rate for the next epoch; one without an evaluation says nothing."""
-        if self._name is not None and self._name not in logs:
+        name = self._budget.metric
+        if name is not None and name not in logs:
             return
-        metric = metric_for(self.model, logs, self._name, "auto")
+        metric = metric_for(self.model, logs, name, self._budget.mode)
         if self._plateau is None:
             self._plateau = Plateau(more=metric.more)
         self.model.optimizer.learning_rate = self._peak * self._plateau.after(metric.of(logs))
