@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from tests.certificates import certificate_of
 from tests.tiny_models import custom_op, float_classifier, int8_classifier, int8_sum
 from tfgreen.comparison import runs
+from tfgreen.comparison.record import Comparison, WidthRow
 from tfgreen.comparison.runs import EverySet, answers_of, run_everywhere
 from tfgreen.data import Samples
 from tfgreen.errors import UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import Limits
-from tfgreen.runtimes import Availability, availability
+from tfgreen.runtimes import Availability, Outcome, availability
 from tfgreen.verification import lineup
 from tfgreen.verification.certificate import Certificate, KernelResult
 
@@ -76,6 +78,28 @@ def test_an_op_that_the_certificate_found_wrong_counts() -> None:
     assert told["optimized"].status == "wrong"
     assert told["optimized"].message == result.message
     assert told["reference"].status == "right"
+
+
+def test_without_the_truth_nothing_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if XNNPACK refused the file: the others ran it, and only the table of kernels accuses."""
+    honest = runs.Executor.run
+
+    def refused(*given: Any) -> Any:
+        found = honest(*given)
+        found["xnnpack"] = [Outcome("failed", "it was refused")]
+        return found
+
+    monkeypatch.setattr(runs.Executor, "run", refused)
+    found = everywhere(int8_sum(), (4, 8))
+    told = {one.kernel_set: one for one in found.verdicts}
+    assert told["xnnpack"].status == "does-not-run"
+    assert {told[name].status for name in ("reference", "optimized", "numpy")} == {"not-judged"}
+    assert told["optimized"].message.startswith("xnnpack, the truth, does not run the file")
+    assert found.sample_seconds is None
+    row = WidthRow(width="int8", runtimes=found.verdicts)
+    text = Comparison(model="m", rows=(row,)).text()
+    assert "int8 was not judged on reference: xnnpack, the truth," in " ".join(text.split())
+    assert "is wrong on" not in text
 
 
 def test_what_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

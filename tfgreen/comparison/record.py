@@ -15,14 +15,15 @@ from tfgreen.verification.scoring import ScoreKind
 
 Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4"]
 RowStatus = Literal["passed", "gate-failed", "failed"]
-RuntimeStatus = Literal["right", "wrong", "does-not-run", "missing"]
+RuntimeStatus = Literal["right", "wrong", "not-judged", "does-not-run", "missing"]
 
 
 class RuntimeVerdict(Record):
     """Whether a kernel set loads a file and computes it rightly.
 
     status: "right": every op that was compared and the whole file are within the limits;
-    "wrong"; "does-not-run": it refused the file or died; "missing": not installed here.
+    "wrong"; "not-judged": it runs the file, and the truth does not, so that nothing tells whether
+    it is right; "does-not-run": it refused the file or died; "missing": not installed here.
     """
 
     kernel_set: str

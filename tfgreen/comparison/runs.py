@@ -35,12 +35,13 @@ class EverySet:
     """What became of one file.
 
     verdicts: In the order of `KERNEL_SETS`. arena_bytes: TFLM's, None where it does not load.
-    sample_seconds: How long the truth took for a sample, loading shared among them.
+    sample_seconds: How long the truth took for a sample, loading shared among them; None where it
+        does not run the file.
     """
 
     verdicts: tuple[RuntimeVerdict, ...]
     arena_bytes: int | None
-    sample_seconds: float
+    sample_seconds: float | None
 
 
 def run_everywhere(
@@ -69,7 +70,7 @@ def run_everywhere(
     return EverySet(
         tuple(verdicts),
         micro.arena_bytes if micro and micro.ok else None,
-        outcomes[truth].seconds / len(samples),
+        outcomes[truth].seconds / len(samples) if outcomes[truth].ok else None,
     )
 
 
@@ -101,11 +102,13 @@ def _verdicts(
             yield _verdict(name, "missing", availability(name).reason)
         elif name not in ran:
             yield _verdict(name, "does-not-run", outcomes[name].message)
+        elif name in wrong:
+            yield _verdict(name, "wrong", wrong[name])
         elif truth not in ran:
-            text = f"The truth '{truth}' does not run the file: there is nothing to compare with."
-            yield _verdict(name, "wrong", text)
+            text = f"{truth}, the truth, does not run the file: there is nothing to compare with."
+            yield _verdict(name, "not-judged", text)
         else:
-            yield _verdict(name, "wrong" if name in wrong else "right", wrong.get(name, ""))
+            yield _verdict(name, "right", "")
 
 
 def _wrong_answers(

@@ -16,6 +16,12 @@ from tfgreen.reporting.wording import ABSENT, decibel_text
 _WIDTH = 160
 _KIND = {"accuracy": "accuracy", "mean-absolute-error": "error", "agreement": "agreement"}
 
+_TROUBLES = {
+    "wrong": "is wrong on",
+    "not-judged": "was not judged on",
+    "does-not-run": "does not run on",
+}
+
 
 def render_comparison(comparison: Comparison, *, with_notes: bool = True) -> RenderableType:
     """The table, and below it what failed, what is wrong where, and what the figures leave out."""
@@ -89,9 +95,8 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
             verb = "failed" if row.status == "failed" else "fails a gate"
             yield f"{row.width} {verb}: {row.message}"
         for one in row.runtimes:
-            if one.status in ("wrong", "does-not-run"):
-                what = "is wrong on" if one.status == "wrong" else "does not run on"
-                yield f"{row.width} {what} {one.kernel_set}: {one.message}"
+            if one.status in _TROUBLES:
+                yield f"{row.width} {_TROUBLES[one.status]} {one.kernel_set}: {one.message}"
         if 0 < row.score_samples < comparison.score_samples:
             yield (
                 f"{row.width} was scored on {row.score_samples:,} of "

@@ -289,9 +289,9 @@ class _Trial:
         )
 
     def _scored(
-        self, width: str, model: TfliteModel, truth: str, sample_seconds: float
+        self, width: str, model: TfliteModel, truth: str, sample_seconds: float | None
     ) -> dict[str, Any]:
-        if self.scoring is None:
+        if self.scoring is None or sample_seconds is None:
             return {}
         self._tell(f"{width}: scoring the answers", 0, 0)
         rows = affordable_rows(len(self._given.evaluation), sample_seconds)
