@@ -78,6 +78,7 @@ def test_files_and_bundles(model: Path, tmp_path: Path) -> None:
     ("files", "data", "choices", "error", "message"),
     [
         ([], DATA, {}, UsageError, "Received no file"),
+        ({"float32": int8_classifier()}, DATA, {}, UsageError, "is the float model's row"),
         ("none.tflite", DATA, {}, MissingPathError, "There is no file or bundle none.tflite"),
         (int8_classifier(), (X[:, :3], DATA[1]), {}, InvalidDataError, "shape"),
         (int8_classifier(), DATA, {"samples": 0}, UsageError, "samples=0"),

@@ -28,6 +28,7 @@ from tfgreen.verification.robustness import (
     measure_robustness,
 )
 from tfgreen.verification.robustness.conditions import ATTACKS
+from tfgreen.verification.robustness.record import FLOAT
 from tfgreen.verification.shipped import Shipped
 
 OnProgress = Callable[[str, int, int], None]
@@ -103,13 +104,19 @@ def _named(files: Any) -> dict[str, Any]:
     elif isinstance(files, str | Path | bytes | Bundle):
         found = {_name(files, 1): files}
     else:
-        found = {_name(file, number): file for number, file in enumerate(files, start=1)}
-        if len(found) < len(files):
+        given = list(files)
+        found = {_name(file, number): file for number, file in enumerate(given, start=1)}
+        if len(found) < len(given):
             raise UsageError(
                 "Two files have the same name. Name them: files={'int8': 'a/model.tflite', ...}."
             )
     if not found:
         raise UsageError("Received no file; give a .tflite or a bundle.")
+    if FLOAT in found:
+        raise UsageError(
+            f"Received a file named '{FLOAT}', which is the float model's row. Leave it out, or "
+            "name it otherwise: files={'mine': ...}."
+        )
     return found
 
 

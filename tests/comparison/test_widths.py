@@ -177,6 +177,8 @@ def test_widths_under_corruption(
     before = len(exports)
     with pytest.raises(UsageError, match="does not follow from its values"):
         compare(model, CALIBRATION, robustness=True, **options)
+    with pytest.raises(InvalidDataError, match="said to be an image"):
+        compare(model, CALIBRATION, robustness="image", **options)
     assert len(exports) == before  # refused before the work
 
 

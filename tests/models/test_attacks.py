@@ -162,6 +162,36 @@ def test_a_single_logistic_output_is_attacked(tmp_path: Path) -> None:
     assert found == pytest.approx(x + 0.1 * towards, abs=1e-6)
 
 
+def test_a_single_score_without_a_logistic_function_is_attacked(tmp_path: Path) -> None:
+    """Class 1 is above a threshold: its score goes down, that of class 0 up."""
+    import keras
+
+    weights = np.array([[2.0], [-1.0], [0.5]], np.float32)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.set_weights([weights, np.zeros(1, np.float32)])
+    model.save(tmp_path / "score.keras")
+    attackable = open_attackable(identify(tmp_path / "score.keras"), "", 0)
+    x = np.zeros((2, 3), np.float32)
+    (name,) = attackable.inputs
+    found = fgsm(attackable, {name: x}, np.array([1, 0]), {name: Reach(0.25, -1.0, 1.0)})[name]
+    assert found == pytest.approx(0.25 * np.sign(weights.T) * [[-1], [1]])
+    assert attackable.loss == "the single score"
+
+
+def test_several_logistic_outputs_are_attacked_from_before_them(tmp_path: Path) -> None:
+    """They are 1 to the last bit here, and their gradient 0."""
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "sigmoid")])
+    model.set_weights([np.array([[9, 0], [0, 9], [0, 0]], np.float32), np.full(2, 90, np.float32)])
+    model.save(tmp_path / "sure.keras")
+    attackable = open_attackable(identify(tmp_path / "sure.keras"), "", 0)
+    x, (name,) = np.zeros((1, 3), np.float32), attackable.inputs
+    found = fgsm(attackable, {name: x}, np.array([0]), {name: Reach(0.25, -1.0, 1.0)})[name]
+    assert found == pytest.approx(np.array([[-0.25, 0.25, 0.0]]))
+    assert attackable.loss == "cross-entropy, from before the logistic function"
+
+
 def test_a_tflite_has_no_gradient(tmp_path: Path) -> None:
     from tests.tiny_models import float_classifier
 

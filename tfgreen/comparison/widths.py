@@ -31,10 +31,10 @@ from tfgreen.verification.lineup import truth_here
 from tfgreen.verification.robustness import (
     ROBUSTNESS_SAMPLES,
     Attacker,
+    Conditions,
     Plan,
     Robustness,
     Subject,
-    kinds_of,
     measure_robustness,
 )
 from tfgreen.verification.scoring import Scoring, affordable_rows, difference, real_answers
@@ -156,7 +156,7 @@ def _plan(samples: Samples, asked: bool | str | Mapping[str, str]) -> Plan | Non
     if asked is False:
         return None
     plan = Plan(kind=None if asked is True else asked)
-    kinds_of(samples, plan.kind)
+    Conditions(samples.spread(ROBUSTNESS_SAMPLES), plan)
     return plan
 
 

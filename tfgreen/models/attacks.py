@@ -7,6 +7,7 @@ Resistant to Adversarial Attacks" (arXiv 1706.06083).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from tfgreen.models.serving import keras_call, serve_saved_model
 _BATCH = 64
 _PROBABILITY_TOLERANCE, _LEAST_PROBABILITY = 1e-3, 1e-30
 _PASSED_THROUGH = frozenset({"Identity", "Cast", "Reshape", "Squeeze"})
+_TOLD = {"Softmax": "softmax", "Sigmoid": "logistic function"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,21 +181,21 @@ def _cross_entropy(scores: Any, labels: Any) -> tuple[Any, str]:
 
     After it a sure model's probabilities are rounded to 1 and 0, and so is their gradient. Before
     it the log odds of all other classes stand for the cross-entropy: it is their softplus, and
-    grows in the same direction, but its own gradient fades where the model is sure.
+    grows in the same direction, but its own gradient fades where the model is sure. A single score
+    is moved away from the side of its class.
     """
     before, kind = _before_activation(scores)
     count = tf.shape(labels)[0]
-    if kind == "Sigmoid" and before.shape[-1] == 1:
-        signs = 1 - 2 * tf.cast(labels, before.dtype)
-        odds = signs * tf.reshape(before, (count,))
-        return tf.reduce_sum(odds), "binary cross-entropy, from before the logistic function"
-    if kind == "Softmax":
-        flat = tf.reshape(before, (count, -1))
+    flat = tf.reshape(before, (count, -1))
+    if _is_single(before):
+        signs = 1 - 2 * tf.cast(labels, flat.dtype)
+        words = "binary cross-entropy, from before the logistic function"
+        return tf.reduce_sum(signs * flat[:, 0]), words if kind else "the single score"
+    if kind:
         is_wanted = tf.one_hot(labels, tf.shape(flat)[1], on_value=True, off_value=False)
         others = tf.where(is_wanted, tf.constant(-np.inf, flat.dtype), flat)
         odds = tf.reduce_logsumexp(others, axis=-1) - tf.gather(flat, labels, batch_dims=1)
-        return tf.reduce_sum(odds), "cross-entropy, from before the softmax"
-    flat = tf.reshape(scores, (count, -1))
+        return tf.reduce_sum(odds), f"cross-entropy, from before the {_TOLD[kind]}"
     picked = tf.gather(flat, labels, batch_dims=1)
     sums_to_one = tf.reduce_all(tf.abs(tf.reduce_sum(flat, axis=-1) - 1) < _PROBABILITY_TOLERANCE)
     loss = tf.where(
@@ -204,12 +206,17 @@ def _cross_entropy(scores: Any, labels: Any) -> tuple[Any, str]:
     return tf.reduce_sum(loss), "cross-entropy of the scores"
 
 
+def _is_single(scores: Any) -> bool:
+    """Whether a sample has one score, over or under a threshold."""
+    return math.prod(size or 0 for size in scores.shape[1:]) == 1
+
+
 def _before_activation(scores: Any) -> tuple[Any, str]:
     """What a softmax or logistic function at the end takes, and its name; else the scores, ""."""
     tensor = scores
     while hasattr(tensor, "op") and not tf.executing_eagerly():
         kind = tensor.op.type
-        if kind in ("Softmax", "Sigmoid"):
+        if kind in _TOLD:
             return tensor.op.inputs[0], kind
         if kind not in _PASSED_THROUGH:
             break

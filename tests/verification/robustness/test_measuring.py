@@ -168,6 +168,13 @@ def test_float_labels_give_an_error_that_grows() -> None:
         ({"corruptions": ("fog",)}, UnknownNameError),
         ({"ranges": {"y": (0.0, 1.0)}}, UnknownNameError),
         ({"seed": -1}, UsageError),
+        ({"seed": 0.5}, UsageError),
+        ({"attacks": "pgd"}, UsageError),
+        ({"corruptions": "noise"}, UsageError),
+        ({"severities": (0,)}, UsageError),
+        ({"severities": (3, 6)}, UsageError),
+        ({"severities": ()}, UsageError),
+        ({"severities": (3, 3)}, UsageError),
         ({"kind": "image"}, InvalidDataError),
     ],
 )
@@ -175,3 +182,17 @@ def test_what_cannot_be_measured(choices: dict[str, object], error: type[Excepti
     with pytest.raises(error):
         plan = Plan(**{"kind": "audio", "attacks": (), **choices})  # type: ignore[arg-type]
         measure_robustness(float_classifier(), [], SAMPLES, plan)
+
+
+def test_two_images_of_other_sizes_are_told_apart() -> None:
+    """Small and large images take other amounts; the record holds one list, and a note."""
+    from tfgreen.verification.robustness.conditions import Conditions
+
+    inputs = {"a": RANDOM.random((2, 90, 90, 1)), "b": RANDOM.random((2, 8, 8, 1))}
+    plan = Plan(kind={"a": "image", "b": "image"}, corruptions=("contrast",), attacks=())
+    conditions = Conditions(Samples(inputs), plan)
+    (facts,) = conditions.facts
+    assert facts.amounts == (0.75, 0.5, 0.4, 0.3, 0.15)
+    assert conditions.notes == [
+        "Input 'a' takes other amounts of contrast: 0.4, 0.3, 0.2, 0.1, 0.05."
+    ]

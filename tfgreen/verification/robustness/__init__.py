@@ -1,7 +1,6 @@
 """How accuracy falls as the data get worse, for the float model and every file of it."""
 
-from tfgreen.verification.robustness.conditions import Attacker, Plan
-from tfgreen.verification.robustness.kinds import kinds_of
+from tfgreen.verification.robustness.conditions import Attacker, Conditions, Plan
 from tfgreen.verification.robustness.measuring import (
     ROBUSTNESS_SAMPLES,
     Subject,
@@ -12,9 +11,9 @@ from tfgreen.verification.robustness.record import Robustness
 __all__ = [
     "ROBUSTNESS_SAMPLES",
     "Attacker",
+    "Conditions",
     "Plan",
     "Robustness",
     "Subject",
-    "kinds_of",
     "measure_robustness",
 ]

@@ -16,6 +16,7 @@ from tfgreen.verification.robustness.corruptions import (
     SEVERITIES,
     Corruption,
     catalogue,
+    check_severities,
     chosen,
     corrupted,
 )
@@ -45,6 +46,8 @@ class Plan:
     kind: As for `kinds_of`. ranges: (low, high) by input, where the data do not show it.
     corruptions: Names; all that fit the kind by default. attacks: Of "fgsm", "pgd".
     seed: Of everything random. severities: Of 1 to 5; only these are measured.
+
+    Raises UsageError for a severity, an attack or a seed that there is not.
     """
 
     kind: str | Mapping[str, str] | None = None
@@ -55,11 +58,15 @@ class Plan:
     severities: Sequence[int] = SEVERITIES
 
     def __post_init__(self) -> None:
+        for told, names in (("attacks", self.attacks), ("corruptions", self.corruptions)):
+            if isinstance(names, str):
+                raise UsageError(f"Received {told}='{names}'; expected a tuple, as ('{names}',).")
+        check_severities(self.severities)
         for name in self.attacks:
             if name not in ATTACKS:
                 raise UnknownNameError("attack", name, ATTACKS)
-        if self.seed < 0:
-            raise UsageError(f"Received the seed {self.seed}; expected 0 or more.")
+        if not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            raise UsageError(f"Received the seed {self.seed!r}; expected a whole number from 0 on.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +178,7 @@ class Conditions:
             for one in catalogue(told.kind, self._samples.inputs[name].shape[1:])
         ]
         wanted = {one.name for one in chosen([one for _, one in named], self._plan.corruptions)}
+        amounts = {one.name: one.amounts for _, one in named}
         fitting = []
         for name, one in named:
             if one.name in wanted and not one.problem:
@@ -179,6 +187,9 @@ class Conditions:
                 raise MissingDependencyError(one.problem)
             elif one.name in wanted:
                 self.notes.append(f"Left out, {one.name}: {one.problem}")
+            if one.name in wanted and one.amounts != amounts[one.name]:
+                told = ", ".join(f"{amount:g}" for amount in one.amounts)
+                self.notes.append(f"Input '{name}' takes other amounts of {one.name}: {told}.")
         return fitting
 
     def _corrupted(self, corruption: str, severity: int) -> Samples:

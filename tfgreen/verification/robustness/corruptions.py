@@ -89,6 +89,15 @@ def chosen(known: Iterable[Corruption], names: Sequence[str] | None) -> tuple[Co
     return tuple(one for one in found if one.name in names)
 
 
+def check_severities(severities: Sequence[int]) -> None:
+    """Raise UsageError for what is not of 1 to 5, and for none or the same twice."""
+    for severity in severities:
+        if severity not in SEVERITIES:
+            raise UsageError(f"Received the severity {severity!r}; expected 1 to 5.")
+    if not severities or len(set(severities)) < len(severities):
+        raise UsageError(f"Received the severities {tuple(severities)}; expected some, each once.")
+
+
 def corrupted(
     values: np.ndarray, corruption: Corruption, severity: int, reference: Reference, seed: int = 0
 ) -> np.ndarray:
@@ -99,8 +108,7 @@ def corrupted(
 
     Raises UsageError for another severity.
     """
-    if severity not in SEVERITIES:
-        raise UsageError(f"Received the severity {severity!r}; expected 1 to 5.")
+    check_severities((severity,))
     random = np.random.default_rng([seed, zlib.crc32(corruption.name.encode())])
     amount = corruption.amounts[severity - 1]
     if corruption.kind == "text":
