@@ -56,6 +56,13 @@ def test_profiles_are_offered() -> None:
     assert answers("export", "k", "--profile", incomplete="mine/") == [("file", "mine/")]
 
 
+def test_recipes_are_offered() -> None:
+    expected = [("plain", "pqat"), ("plain", "prune-80-ptq"), ("plain", "ptq")]
+    assert [one for one in answers("recipes", incomplete="p") if one in expected] == expected
+    assert answers("compress", "k", "--recipe", incomplete="qat") == [("plain", "qat")]
+    assert answers("compress", "k", "--recipe", incomplete="mine/") == [("file", "mine/")]
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_completes(tmp_path: Path) -> None:
     """A real bash sources the script and calls the function that it registered."""

@@ -205,6 +205,16 @@ def test_errors_are_one_sentence(
     assert not (files / "out").exists()
 
 
+def test_an_interrupted_compression_goes_on(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compress_to(*given: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfgreen.pipeline.compress_to", compress_to)
+    done = run("compress", "model.keras", "--recipe", "pqat", "--train", "e.npz", "-o", "out")
+    assert done.exit_code == 130
+    assert done.stderr.endswith("no output was written. The same command goes on where it was.\n")
+
+
 def test_traceback_on_demand(files: Path, exported: dict[str, Any]) -> None:
     exported["error"] = ConversionError("The converter died.")
     assert "Traceback" not in run(*EXPORT, "-v").stderr

@@ -21,7 +21,7 @@ _VARIABLE = "_TFGREEN_COMPLETE"
 @click.command(cls=Verb, short_help="Print a script that completes commands in your shell.")
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 def completion(shell: str | None) -> None:
-    """Print the script with which SHELL completes verbs, options, profiles and files.
+    """Print the script with which SHELL completes verbs, options, profiles, recipes and files.
 
     Without SHELL it is the one of the environment variable SHELL.
 

@@ -14,9 +14,19 @@ from tfgreen.cli.verb import GATE_FAILED, Verb
 from tfgreen.reporting.progress import progress
 
 
-@click.command(cls=Verb, short_help="Train a model small by a recipe, and export it.")
+class _Resumed(Verb):
+    interrupted = "Interrupted; no output was written. The same command goes on where it was."
+
+
+@click.command(cls=_Resumed, short_help="Train a model small by a recipe, and export it.")
 @click.argument("model", type=options.MODEL_OR_DATA)
-@click.option("--recipe", required=True, metavar="NAME|FILE.toml", help="See `tfgreen recipes`.")
+@click.option(
+    "--recipe",
+    required=True,
+    metavar="NAME|FILE.toml",
+    shell_complete=options.complete_recipe,
+    help="See `tfgreen recipes`.",
+)
 @click.option(
     "--train",
     type=options.MODEL_OR_DATA,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,8 +87,21 @@ def complete_profile(
     """The bundled profiles that begin so; paths of others where none does."""
     from tfgreen.profile import list_profiles
 
-    names = [name for name in list_profiles() if name.startswith(incomplete)]
-    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+    return _names_or_path(list_profiles(), incomplete)
+
+
+def complete_recipe(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ready recipes that begin so; paths of others where none does."""
+    from tfgreen.recipe import list_recipes
+
+    return _names_or_path(list_recipes(), incomplete)
+
+
+def _names_or_path(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return found or [CompletionItem(incomplete, type="file")]
 
 
 profile = click.option(

@@ -11,7 +11,7 @@ from tfgreen.cli.verb import Verb
 
 
 @click.command(cls=Verb, short_help="List the ready recipes, or show one.")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=options.complete_recipe)
 @options.as_json
 @options.talk
 def recipes(name: str | None, as_json: bool, verbose: int, quiet: bool) -> None:

@@ -16,8 +16,11 @@ _SHOWS_TRACEBACK = 2
 class Verb(click.Command):
     """A command whose errors are messages on stderr; `-vv` shows the traceback before.
 
-    `-v` shows what the logger "tfgreen" is told at INFO, `-vv` at DEBUG.
+    `-v` shows what the logger "tfgreen" is told at INFO, `-vv` at DEBUG. `interrupted` is what
+    Ctrl-C is answered with.
     """
+
+    interrupted = "Interrupted; nothing was written."
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; exit with the error's own code if there is one."""
@@ -27,7 +30,7 @@ class Verb(click.Command):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
-            click.echo("Interrupted; nothing was written.", err=True)
+            click.echo(self.interrupted, err=True)
             ctx.exit(INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - the last place where it can become a sentence
             ctx.exit(_tell(error, ctx.params.get("verbose", 0)))
