@@ -17,6 +17,7 @@ from tfgreen.bundle import Bundle
 from tfgreen.pipeline import compress_to
 from tfgreen.pipeline.compressing import Compression
 from tfgreen.pipeline.planning import plan
+from tfgreen.reporting.plan_text import plan_text
 
 X, Y = small_data()
 HELD_BACK = small_data(30, seed=1)
@@ -234,8 +235,10 @@ def test_an_interrupt_leaves_the_old_bundle(models: tuple[Any, Any], tmp_path: P
 
 def test_teachers_are_the_recipes(run: Run) -> None:
     recipe = tg.Recipe([tg.Stage([tg.Distillation(teacher="large")])])
-    with pytest.raises(tg.UnknownNameError, match="Unknown teacher 'large'"):
+    with pytest.raises(tg.UsageError, match="has a teacher 'large'.*--teacher large=MODEL"):
         run(recipe, teachers={})
+    with pytest.raises(tg.UnknownNameError, match="Unknown teacher 'large'. Did you mean 'lage'"):
+        run(recipe, teachers={"lage": None})
     with pytest.raises(tg.UnknownNameError, match="Did you mean 'large'"):
         run(recipe, teachers={"large": None, "lage": None})
 
@@ -255,9 +258,11 @@ def test_the_plan_tells_what_is_done(models: tuple[Any, Any], run: Run, tmp_path
     before = plan(models[0], two, (X, Y), **options)
     assert [step.is_done for step in before.steps] == [False, False, None, None, None]
     assert {step.basis for step in before.steps} == {"a guess from the model's size"}
-    run(tg.Recipe([PRUNE]))
+    done = run(tg.Recipe([PRUNE]))
     after = plan(models[0], two, (X, Y), **options)
     assert [step.is_done for step in after.steps] == [True, True, True, False, None]
     assert after.steps[3].basis == "the pace of an earlier run"
+    assert after.steps[2].file_bytes == len(done.bundle.content)
+    assert "prune: export: done before, a file of " in plan_text(after)
     assert 0 < after.seconds < 600
     assert json.loads(after.to_json())["train_samples"] == len(X)

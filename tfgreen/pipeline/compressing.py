@@ -252,6 +252,12 @@ def run_recipe(run: Run) -> Compression:
 def _refuse_unknown_teachers(recipe: Recipe, teachers: Mapping[str, Any]) -> None:
     for name in recipe.teachers:
         if name not in teachers and not Path(name).exists():
+            if not teachers:
+                raise UsageError(
+                    f"The recipe '{recipe.name}' has a teacher '{name}', and none was given; "
+                    f"expected its model: --teacher {name}=MODEL, or in Python "
+                    f"teachers={{'{name}': model}}."
+                )
             raise UnknownNameError("teacher", name, teachers)
     for name in teachers:
         if name not in recipe.teachers:

@@ -29,7 +29,7 @@ class PlannedStep(Record):
 
     is_done: whether an earlier run did it; None where that depends on a stage before it.
     seconds: what is left of it, about. basis: how they are known.
-    file_bytes: of the file that it gives, about.
+    file_bytes: of the file that it gives; about, if it is not done.
     """
 
     name: str
@@ -99,6 +99,7 @@ def _planned(run: Run) -> Plan:
     _, content = run.model.file
     known: bytes | None = content
     steps = [_export_step(run, "as it came", known, pace.get("export"), size)]
+    size = steps[0].file_bytes  # the file as it came, if it is there, is a better guess
     before = None
     for number, stage in enumerate(run.recipe.stages):
         is_done, result = None, None
@@ -131,13 +132,14 @@ def _planned(run: Run) -> Plan:
 def _export_step(
     run: Run, name: str, content: bytes | None, seconds: float | None, file_bytes: int | None
 ) -> PlannedStep:
-    is_done = None if content is None else run.store.holds(run.export_key(content))
+    kept = None if content is None else run.kept_bundle(run.export_key(content))
+    is_done = None if content is None else kept is not None
     return PlannedStep(
         name=name,
         is_done=is_done,
         seconds=0.0 if is_done else seconds or _EXPORT_SECONDS,
         basis=_GUESSED if seconds is None else _KNOWN,
-        file_bytes=file_bytes,
+        file_bytes=file_bytes if kept is None else len(kept.content),
     )
 
 

@@ -148,14 +148,14 @@ class Run:
         """The bundle of a model file: the cached one, or exported now."""
         began = time.monotonic()
         key = self.export_key(content)
-        bundle = self._kept_bundle(key)
+        bundle = self.kept_bundle(key)
         reused = bundle is not None
         if bundle is None:
             bundle = self._export(label, suffix, content)
             if self.devices.is_chief:
                 self.store.keep(key, _bundle_files(bundle))
                 self._note_pace("export", time.monotonic() - began)
-            bundle = self._kept_bundle(key) or bundle
+            bundle = self.kept_bundle(key) or bundle
         self.steps.append(Step(f"{label}: export", reused, time.monotonic() - began))
         return bundle
 
@@ -262,7 +262,8 @@ class Run:
         ledger = Ledger.from_json(files[_LEDGER])
         return StageResult(Path(name).suffix, files[name], record, ledger)
 
-    def _kept_bundle(self, key: str) -> Bundle | None:
+    def kept_bundle(self, key: str) -> Bundle | None:
+        """The export of an earlier run."""
         return None if self.store.find(key) is None else Bundle.read(self.store.path(key, _BUNDLE))
 
     def _export(self, label: str, suffix: str, content: bytes) -> Bundle:

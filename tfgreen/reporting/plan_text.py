@@ -21,7 +21,8 @@ def plan_text(plan: Any) -> str:
         if step.epochs:
             told.append(f"{step.epochs} epochs")
         if step.file_bytes is not None:
-            told.append(f"a file of about {step.file_bytes:,} bytes")
+            about = "" if step.is_done else "about "
+            told.append(f"a file of {about}{step.file_bytes:,} bytes")
         words = f" ({'; '.join(step.techniques)})" if step.techniques else ""
         lines.append(f"  {step.name}{words}: {', '.join(told)}")
     bases = " and ".join(dict.fromkeys(step.basis for step in plan.steps if not step.is_done))
