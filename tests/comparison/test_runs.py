@@ -12,7 +12,7 @@ from tests.certificates import certificate_of
 from tests.tiny_models import custom_op, float_classifier, int8_classifier, int8_sum
 from tfgreen.comparison import runs
 from tfgreen.comparison.record import Comparison, WidthRow
-from tfgreen.comparison.runs import EverySet, answers_of, run_everywhere
+from tfgreen.comparison.runs import EverySet, run_everywhere
 from tfgreen.data import Samples
 from tfgreen.errors import UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
@@ -20,6 +20,7 @@ from tfgreen.profile import Limits
 from tfgreen.runtimes import Availability, Outcome, availability
 from tfgreen.verification import lineup
 from tfgreen.verification.certificate import Certificate, KernelResult
+from tfgreen.verification.scoring import answers_of
 
 micro_is_here = availability("micro").available
 
@@ -118,5 +119,5 @@ def test_what_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_file_that_does_not_run_has_no_answers() -> None:
     model = TfliteModel.from_bytes(custom_op())
-    with pytest.raises(UnsupportedModelError, match="The xnnpack kernels did not run it"):
-        answers_of(model, Samples({"x": np.zeros((1, 4), np.float32)}), "xnnpack")
+    with pytest.raises(UnsupportedModelError, match="The xnnpack kernels did not run the file"):
+        answers_of(model, [Samples({"x": np.zeros((1, 4), np.float32)})], "xnnpack")

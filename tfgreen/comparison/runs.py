@@ -9,7 +9,6 @@ import numpy as np
 
 from tfgreen.comparison.record import RuntimeVerdict
 from tfgreen.data import Samples
-from tfgreen.errors import UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.profile import Limits
 from tfgreen.runtimes import (
@@ -18,10 +17,9 @@ from tfgreen.runtimes import (
     Task,
     availability,
     quantize_inputs,
-    run_tasks,
 )
 from tfgreen.verification.certificate import Certificate
-from tfgreen.verification.execution import TASK_TIMEOUT_SECONDS, Executor, OnProgress
+from tfgreen.verification.execution import Executor, OnProgress
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.metrics import is_classification
 from tfgreen.verification.oracle import rounding_of
@@ -72,18 +70,6 @@ def run_everywhere(
         micro.arena_bytes if micro and micro.ok else None,
         outcomes[truth].seconds / len(samples) if outcomes[truth].ok else None,
     )
-
-
-def answers_of(model: TfliteModel, samples: Samples, kernel_set: str) -> tuple[np.ndarray, ...]:
-    """All outputs for all samples on one kernel set, as stored, (n, *tensor shape) each.
-
-    Raises UnsupportedModelError where it does not run the file.
-    """
-    task = Task("file", model.content, quantize_inputs(model, samples))
-    (outcome,) = run_tasks(kernel_set, [task], timeout_seconds=TASK_TIMEOUT_SECONDS)
-    if not outcome.ok:
-        raise UnsupportedModelError(f"The {kernel_set} kernels did not run it: {outcome.message}")
-    return outcome.outputs
 
 
 def _verdicts(

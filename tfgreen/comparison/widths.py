@@ -15,7 +15,7 @@ from tfgreen.benchmarking.files import TimedFile
 from tfgreen.benchmarking.latency import Effort, benchmark_files
 from tfgreen.benchmarking.record import Benchmark
 from tfgreen.comparison.record import Comparison, Width, WidthRow
-from tfgreen.comparison.runs import answers_of, run_everywhere
+from tfgreen.comparison.runs import run_everywhere
 from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
 from tfgreen.errors import TfgreenError, UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel
@@ -37,7 +37,7 @@ from tfgreen.verification.robustness import (
     Subject,
     measure_robustness,
 )
-from tfgreen.verification.scoring import Scoring, affordable_rows, difference, real_answers
+from tfgreen.verification.scoring import Scoring, affordable_rows, answers_of, difference
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
 from tfgreen.writing import check_writable, refuse_existing, write_folder
 
@@ -229,8 +229,8 @@ class _Trial:
         """The float file: what all others are held against."""
         rules = load_profile(_JUDGED_AS)
         model = TfliteModel.from_bytes(content)
-        stored = answers_of(model, self._given.evaluation, truth_here(rules.kernel_sets.truth))
-        answers = real_answers(model, stored)
+        truth = truth_here(rules.kernel_sets.truth)
+        (answers,) = answers_of(model, [self._given.evaluation], truth)
         self.scoring = Scoring.of(model, self._given.evaluation, answers)
         row = WidthRow(width=FLOAT, is_exact=True)
         return _Made(self._filled(row, content, rules, None), content)
@@ -295,9 +295,8 @@ class _Trial:
             return {}
         self._tell(f"{width}: scoring the answers", 0, 0)
         rows = affordable_rows(len(self._given.evaluation), sample_seconds)
-        stored = answers_of(model, self._given.evaluation.take(rows), truth)
-        answers = real_answers(model, stored)[self.scoring.position]
-        scores = self.scoring.scores(answers, rows)
+        (answers,) = answers_of(model, [self._given.evaluation.take(rows)], truth)
+        scores = self.scoring.scores(answers[self.scoring.position], rows)
         told = {"score": self.scoring.estimate(scores), "score_samples": len(rows)}
         if self._float_scores is None:
             self._float_scores = np.full(len(self._given.evaluation), np.nan)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from tfgreen.data import Samples
+from tfgreen.errors import UnsupportedModelError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.intervals import Estimate, bootstrapped, wilson
-from tfgreen.runtimes import dequantize
+from tfgreen.runtimes import Outcome, Task, dequantize, quantize_inputs, run_tasks
+from tfgreen.verification.execution import TASK_TIMEOUT_SECONDS
 from tfgreen.verification.metrics import check_labels, classes, is_classification, per_sample
 from tfgreen.verification.workload import batch_of
 
@@ -113,6 +116,32 @@ def real_answers(model: TfliteModel, outputs: tuple[np.ndarray, ...]) -> tuple[n
         dequantize(per_sample(array, batch), model.tensors[index].quantization)
         for array, index in zip(outputs, model.outputs, strict=True)
     )
+
+
+def answers_of(
+    model: TfliteModel, variants: Sequence[Samples], kernel_set: str
+) -> list[tuple[np.ndarray, ...]]:
+    """Real outputs, (n, ...) each, for all samples of every variant, run in one process.
+
+    Raises UnsupportedModelError where the kernel set does not run the file.
+    """
+    return [real_answers(model, one.outputs) for one in _run(model, variants, kernel_set)]
+
+
+def seconds_of(model: TfliteModel, samples: Samples, kernel_set: str) -> float:
+    """Wall seconds of loading a file and running it on samples; raises as `answers_of` does."""
+    return _run(model, [samples], kernel_set)[0].seconds
+
+
+def _run(model: TfliteModel, variants: Sequence[Samples], kernel_set: str) -> list[Outcome]:
+    tasks = [Task("file", model.content, quantize_inputs(model, one)) for one in variants]
+    outcomes = run_tasks(kernel_set, tasks, timeout_seconds=TASK_TIMEOUT_SECONDS)
+    for outcome in outcomes:
+        if not outcome.ok:
+            raise UnsupportedModelError(
+                f"The {kernel_set} kernels did not run the file: {outcome.message}"
+            )
+    return outcomes
 
 
 def affordable_rows(

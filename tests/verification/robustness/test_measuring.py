@@ -12,7 +12,7 @@ from tfgreen.data import Samples
 from tfgreen.errors import InvalidDataError, UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.runtimes import Task, quantize_inputs, run_tasks
-from tfgreen.verification.robustness import Plan, Robustness, Subject, measure_robustness, measuring
+from tfgreen.verification.robustness import Plan, Robustness, Subject, measure_robustness, running
 from tfgreen.verification.robustness.corruptions import SEVERITIES, catalogue, corrupted
 from tfgreen.verification.robustness.kinds import Reference
 
@@ -111,11 +111,11 @@ def test_the_same_seed_gives_the_same_record(record: Robustness) -> None:
 def test_a_slow_kernel_set_scores_fewer_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """The difference is then that on the samples which both scored."""
     plan = Plan(kind="audio", attacks=(), corruptions=("gain",), severities=(3,))
-    honest = measuring._timed
+    honest = running.seconds_of
     slow: set[bytes] = {TfliteModel.from_bytes(int8_classifier()).content}
     monkeypatch.setattr(
-        measuring,
-        "_timed",
+        running,
+        "seconds_of",
         lambda model, *rest: 1e9 if model.content in slow else honest(model, *rest),
     )
     found = measure_robustness(

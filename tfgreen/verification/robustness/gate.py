@@ -16,10 +16,10 @@ from tfgreen.verification.certificate import Check, CheckStatus
 from tfgreen.verification.robustness.conditions import Plan
 from tfgreen.verification.robustness.measuring import (
     ROBUSTNESS_SAMPLES,
-    Subject,
     measure_robustness,
 )
 from tfgreen.verification.robustness.record import FLOAT, Robustness
+from tfgreen.verification.robustness.running import Subject
 from tfgreen.verification.workload import Workload
 
 _FILE = "file"
