@@ -145,7 +145,7 @@ def test_no_findings_where_nothing_was_seen() -> None:
 def test_they_are_in_the_kernels_gate() -> None:
     certificate = judge(dense(0.01))
     (check,) = [check for check in certificate.warnings if check.name == "saturation"]
-    assert check.gate == "kernels" and "calibrate with more data like them" in check.message
+    assert check.gate == "kernels" and "with more data like them" in check.message
     made_up = judge(dense(0.01), given=False)
     assert "saturation" not in {check.name for check in made_up.warnings}
 

@@ -129,8 +129,8 @@ def _metrics(certificate: Certificate) -> RenderableType:
         (
             metric.output,
             metric.kind,
-            metric_value(metric, metric.float_model),
-            *(metric_value(metric, metric.kernel_sets.get(name)) for name in names),
+            metric_value(metric.kind, metric.float_model),
+            *(metric_value(metric.kind, metric.kernel_sets.get(name)) for name in names),
             max(metric.samples.values(), default=0),
         )
         for metric in certificate.metrics

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tfgreen.footprint.wording import amount_text, seconds_text
 from tfgreen.recipe.record import CompressionRecord, FileFigures, StageRecord
+from tfgreen.reporting.summary import metric_value
 
 
 def compression_text(record: CompressionRecord, reused: Mapping[str, bool]) -> str:
@@ -37,4 +38,5 @@ def _file(figures: FileFigures) -> str:
     sizes = f"file {figures.file_bytes:,} bytes, {figures.gzip_bytes:,} with gzip"
     if figures.metric is None or figures.value is None:
         return sizes
-    return f"{sizes}; {figures.metric.replace('-', ' ')} {figures.value:.4g}"
+    value = metric_value(figures.metric, figures.value)
+    return f"{sizes}; {figures.metric.replace('-', ' ')} {value}"

@@ -40,12 +40,16 @@ def headline(certificate: Certificate) -> str:
 def metric_text(metric: Metric) -> str:
     """A metric of the float model and of the first kernel set, which is the truth."""
     values = [metric.float_model, next(iter(metric.kernel_sets.values()), None)]
-    return f"{metric.kind} {' → '.join(metric_value(metric, value) for value in values)}"
+    return f"{metric.kind} {' → '.join(metric_value(metric.kind, value) for value in values)}"
 
 
-def metric_value(metric: Metric, value: float | None) -> str:
-    """One number of a metric in its own unit."""
-    if metric.kind == "accuracy" or value is None:
+def metric_value(kind: str, value: float | None) -> str:
+    """One number of a kind of metric in its own unit.
+
+    >>> metric_value("accuracy", 0.9663), metric_value("mean-absolute-error", 0.123456)
+    ('96.6 %', '0.1235')
+    """
+    if kind == "accuracy" or value is None:
         return share_text(value)
     return f"{value:.4g}"
 

@@ -78,7 +78,8 @@ def findings(results: tuple[TensorSaturation, ...], is_made_up: bool) -> Iterato
     if share:
         text += f"; the worst is {_named(worst)} with {share:.2%}"
     if clipping:
-        text += ". Its range is too narrow for these samples: calibrate with more data like them"
+        text += ". Its range is too narrow for these samples: calibrate, or "
+        text += "train for int8, with more data like them"
     status = "warning" if clipping else "passed"
     if is_made_up:
         status = "skipped"
