@@ -116,6 +116,7 @@ def trained(bundle: Bundle) -> Bundle:
         recipe='[[stages]]\nname = "prune"\n',
         seed=7,
         model_sha256="6" * 64,
+        before=file.model_copy(update={"value": 0.97, "float_value": 0.975}),
         stages=stages,
     )
     return replace(bundle, compression=record)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from markdown_it import MarkdownIt
 
 from tests.reporting.page import bundles
-from tfgreen.reporting.page import render_markdown, report_of
+from tfgreen.reporting.page import render_html, render_markdown, report_of
+from tfgreen.reporting.page.tiles import tiles_of
 
 
 def rendered(text: str) -> str:
@@ -21,6 +23,19 @@ def test_a_pull_request_sees_the_verdict_and_the_figures() -> None:
     assert "<td>Accuracy on micro (truth)</td>" in page
     assert "SQNR at 'logits' is 8.34 dB" in page
     assert len(text.splitlines()) < 40
+
+
+def test_a_recipe_is_held_against_the_model_that_it_was_given() -> None:
+    bundle = bundles.trained(bundles.bundle_of())
+    told = "2.9 KB, 2.0 KB with gzip; accuracy 97.0 % (in float 97.5 %)."
+    page = rendered(render_markdown([report_of(bundle)]))
+    assert f"as the recipe left it. The model that the recipe was given, as a file: {told}" in page
+    assert told in render_html([report_of(bundle)])
+    assert tiles_of(report_of(bundle))[0].note.endswith(", before the recipe 97.5 %")
+    assert bundle.compression is not None
+    plain = replace(bundle, compression=bundle.compression.model_copy(update={"stages": ()}))
+    assert "recipe left it" not in render_markdown([report_of(plain)])
+    assert "before the recipe" not in render_html([report_of(plain)])
 
 
 def test_hostile_text_is_shown_as_text() -> None:

@@ -14,7 +14,14 @@ from tfgreen.reporting.page.plots import Plot, curve_plot, sqnr_plot
 from tfgreen.reporting.page.record import BundleReport, KernelCell, LayerLine
 from tfgreen.reporting.page.side_by_side import rows_of
 from tfgreen.reporting.page.tiles import tiles_of
-from tfgreen.reporting.page.values import change_text, outcome_of, range_text, value_text
+from tfgreen.reporting.page.values import (
+    before_text,
+    change_text,
+    file_text,
+    outcome_of,
+    range_text,
+    value_text,
+)
 from tfgreen.reporting.wording import bits_text, bytes_text, decibel_text, printable, share_text
 from tfgreen.verification.labels import counted
 
@@ -58,11 +65,13 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "before": before_text,
         "bits": bits_text,
         "bytes": bytes_text,
         "change": change_text,
         "code": _code,
         "decibel": decibel_text,
+        "file": file_text,
         "outcome": outcome_of,
         "prose": _prose,
         "range": range_text,

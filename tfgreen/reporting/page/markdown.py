@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from tfgreen.manifest import REPORT_HTML
 from tfgreen.reporting.page.record import BundleReport
 from tfgreen.reporting.page.side_by_side import rows_of
-from tfgreen.reporting.page.values import change_text, value_text
+from tfgreen.reporting.page.values import before_text, change_text, value_text
 from tfgreen.reporting.wording import printable
 
 _MOST_LINES = 10
@@ -57,6 +57,8 @@ def _lines(report: BundleReport) -> Iterator[str]:
             change_text(figure),
         )
         yield f"| {' | '.join(map(_plain, cells))} |"
+    if what := before_text(report.compression):
+        yield f"\n{_plain(what)}"
     yield from _list("Failed", [f"{one.gate}: {one.message}" for one in report.failures])
     yield from _list("Warnings", [f"{one.gate}: {one.message}" for one in report.warnings])
     if report.spent_total is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tfgreen.footprint.wording import seconds_text
 from tfgreen.reporting.page.record import BundleReport, Figure, Value
 from tfgreen.reporting.page.values import change_text, outcome_of, value_text
+from tfgreen.reporting.summary import metric_value
 from tfgreen.reporting.wording import share_text
 
 _SHORT = {"sqnr": "SQNR", "macs": "Multiply-accumulates"}
@@ -34,6 +35,10 @@ def _answers(report: BundleReport) -> Iterator[Tile]:
     if metric is not None:
         name = metric.label.split(" on ")[0]
         note = f"{change_text(metric)}; float {value_text(metric.before, metric.unit)}"
+        recipe = report.compression
+        given = recipe.before if recipe is not None and recipe.stages else None
+        if given is not None and given.metric is not None and given.float_value is not None:
+            note += f", before the recipe {metric_value(given.metric, given.float_value)}"
         yield Tile(name, value_text(metric.after, metric.unit), note, outcome_of(metric))
     elif "agreement" in figures:
         agreement = figures["agreement"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.wording import amount_text, plain_amount_text, seconds_text
+from tfgreen.recipe.record import CompressionRecord, FileFigures
 from tfgreen.reporting.page.record import Figure, LayerLine, Unit, Value
+from tfgreen.reporting.summary import metric_value
 from tfgreen.reporting.wording import ABSENT, bytes_text, share_text
 
 _PREFIXED = {"joules": "J", "grams": "g", "seconds": "s"}
@@ -45,6 +47,32 @@ def value_text(value: Value | None, unit: Unit) -> str:
         if unit == "seconds" and value.is_exact
         else amount_text(amount, _PREFIXED[unit])
     )
+
+
+def file_text(file: FileFigures) -> str:
+    """What a model is worth as a file, in one line.
+
+    >>> from tfgreen.recipe.record import FileFigures
+    >>> file_text(FileFigures(sha256="4" * 64, file_bytes=3_000, gzip_bytes=2_000,
+    ...                       metric="accuracy", value=0.9, float_value=0.925))
+    '2.9 KB, 2.0 KB with gzip; accuracy 90.0 % (in float 92.5 %)'
+    """
+    text = f"{bytes_text(file.file_bytes)}, {bytes_text(file.gzip_bytes)} with gzip"
+    if file.metric is not None and file.value is not None:
+        text += f"; {file.metric.replace('-', ' ')} {metric_value(file.metric, file.value)}"
+        if file.float_value is not None:
+            text += f" (in float {metric_value(file.metric, file.float_value)})"
+    return text
+
+
+def before_text(compression: CompressionRecord | None) -> str:
+    """What "before" is in the report of a recipe: not yet the model that was given to it."""
+    if compression is None or not compression.stages:
+        return ""
+    text = "Before is the float model as the recipe left it."
+    if compression.before is not None:
+        text += f" The model that the recipe was given, as a file: {file_text(compression.before)}."
+    return text
 
 
 def change_text(figure: Figure) -> str:
