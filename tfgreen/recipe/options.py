@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-Schema = Mapping[str, Any]
+from tfgreen.recipe.kinds import Schema
+
+MOST_EPOCHS = 100_000
 
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_BELOW_ONE = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
 _STEPS = {"type": "integer", "minimum": 1}
 _FLAG = {"type": "boolean"}
+_LAYER = {"type": "string", "minLength": 1}
 _LAYERS = {
-    "type": "array",
-    "items": {"type": "string", "minLength": 1},
+    "anyOf": [_LAYER, {"type": "array", "items": _LAYER}],
     "description": 'Layers by name, path, class ("Conv2D") or expression ("re:block_.*").',
 }
 
@@ -39,7 +42,7 @@ def _moving(description: str, **bounds: float) -> Schema:
 
 
 PRUNING: Mapping[str, Schema] = {
-    "sparsity": _by_layer(_SHARE, "Share of each kernel's weights that become zero."),
+    "sparsity": _by_layer(_BELOW_ONE, "Share of each kernel's weights that become zero."),
     "threshold": _by_layer({"type": "number", "minimum": 0}, "Weights with |w| below it go."),
     "threshold_unit": _one_of("absolute", "quantile", "standard-deviation"),
     "pattern": {"type": "string", "description": '"2:4" keeps 2 of 4 neighbours.'},
@@ -47,7 +50,7 @@ PRUNING: Mapping[str, Schema] = {
     "begin": {**_SHARE, "description": "Share of the stage after which pruning begins."},
     "end": {**_SHARE, "description": "Share of the stage after which the masks stay."},
     "training_steps": _STEPS,
-    "initial_sparsity": _SHARE,
+    "initial_sparsity": _BELOW_ONE,
     "frequency": {**_STEPS, "description": "Steps between two updates of the masks."},
     "scope": _one_of("layer", "global"),
     "skip": _LAYERS,
@@ -83,7 +86,7 @@ _TEACHER = {
         {"type": "string", "minLength": 1},
         {
             "type": "object",
-            "properties": {"moving_average": _SHARE},
+            "properties": {"moving_average": _BELOW_ONE},
             "required": ["moving_average"],
             "additionalProperties": False,
         },
@@ -106,7 +109,7 @@ DISTILLATION: Mapping[str, Schema] = {
         "additionalProperties": {"type": "string"},
         "description": "Hint layers: the student's = the teacher's.",
     },
-    "feature_weight": {"type": "number", "minimum": 0},
+    "feature_weight": {"type": "number", "exclusiveMinimum": 0},
     "sample_weights": _one_of("both", "labels"),
     "kind": _one_of("categorical", "binary", "regression"),
     "student_outputs": _FORM,
@@ -128,10 +131,15 @@ STAGE: Mapping[str, Schema] = {
         "maxLength": 40,
         "description": "What progress, ledger and report call it; by default its techniques.",
     },
-    "epochs": {**_STEPS, "description": "Passes through the training data."},
+    "epochs": {
+        **_STEPS,
+        "maximum": MOST_EPOCHS,
+        "description": "Passes through the training data.",
+    },
     "batch_size": _STEPS,
     "optimizer": {
         "type": "string",
+        "minLength": 1,
         "description": 'A name of Keras, such as "adam"; each stage begins with a new one.',
     },
     "learning_rate": {"type": "number", "exclusiveMinimum": 0},
@@ -140,6 +148,7 @@ STAGE: Mapping[str, Schema] = {
     ),
     "loss": {
         "type": "string",
+        "minLength": 1,
         "description": "A name of Keras; by default the model's own, or what outputs and labels "
         "tell.",
     },

@@ -14,7 +14,8 @@ from tfgreen.compression.distillation.teachers import MovingAverage
 from tfgreen.compression.pruning.pruning import Pruning
 from tfgreen.compression.quantization.quantization import QuantizationAwareTraining
 from tfgreen.errors import InvalidRecipeError, UnknownNameError, UsageError
-from tfgreen.recipe.options import TECHNIQUES, Schema
+from tfgreen.recipe.kinds import Schema, check_kind
+from tfgreen.recipe.options import TECHNIQUES
 
 CLASSES: dict[str, Any] = {
     "pruning": Pruning,
@@ -80,11 +81,14 @@ def from_plain(name: str, options: Any, where: str) -> Any:
     for key, value in options.items():
         check_key(key, known, where)
         check_choice(value, known[key], f"{where}.{key}")
-    given = {key: _from_toml(value, f"{where}.{key}") for key, value in options.items()}
     try:
-        return CLASSES[name](**given)
-    except (TypeError, UsageError) as error:
+        given = {key: _from_toml(key, value, where) for key, value in options.items()}
+        technique = CLASSES[name](**given)
+    except (TypeError, OverflowError, UsageError) as error:
         raise InvalidRecipeError(f"In {where}: {error}") from error
+    for key, value in options.items():
+        check_kind(value, known[key], f"{where}.{key}")
+    return technique
 
 
 def in_words(technique: Any) -> str:
@@ -148,14 +152,16 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
-def _from_toml(value: Any, where: str) -> Any:
-    if isinstance(value, Mapping) and set(value) == {_AVERAGE}:
+def _from_toml(key: str, value: Any, where: str) -> Any:
+    if key == "teacher" and isinstance(value, Mapping) and set(value) == {_AVERAGE}:
         return MovingAverage(value[_AVERAGE])
     if isinstance(value, list):
-        return tuple(_from_toml(one, where) for one in value)
-    if value is None or isinstance(value, str | int | float | Mapping):
+        return tuple(_from_toml(key, one, where) for one in value)
+    if isinstance(value, str | int | float | Mapping):
         return value
-    raise InvalidRecipeError(f"{where} received {value!r}; expected numbers, texts or tables.")
+    raise InvalidRecipeError(
+        f"{where}.{key} received {value!r}; expected numbers, texts or tables."
+    )
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tfgreen.errors import InvalidRecipeError, UsageError
-from tfgreen.recipe.options import RECIPE, STAGE, TECHNIQUES
+from tfgreen.recipe.kinds import check_kind
+from tfgreen.recipe.options import MOST_EPOCHS, RECIPE, STAGE, TECHNIQUES
 from tfgreen.recipe.plain_techniques import (
     check_choice,
     check_key,
@@ -93,13 +94,17 @@ class Stage:
             value = getattr(self, key)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"{key} received {value!r}; expected a whole number from 1 on.")
+        if self.epochs > MOST_EPOCHS:
+            raise UsageError(f"epochs received {self.epochs}; expected {MOST_EPOCHS:,} at most.")
         if not isinstance(self.learning_rate, float) or not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning_rate received {self.learning_rate!r}; expected above 0.")
         for key in ("optimizer", "loss"):
             value = getattr(self, key)
             if not (isinstance(value, str) and value) and not (key == "loss" and value is None):
                 raise UsageError(f"{key} received {value!r}; expected a name of Keras.")
-        check_choice(self.learning_rate_schedule, STAGE["learning_rate_schedule"], "stage")
+        schedule = STAGE["learning_rate_schedule"]
+        check_choice(self.learning_rate_schedule, schedule, "stage")
+        check_kind(self.learning_rate_schedule, schedule, "learning_rate_schedule")
 
     def in_words(self) -> tuple[str, ...]:
         """Its techniques, a line each."""
@@ -130,9 +135,12 @@ class Stage:
                 options[key] = value
         techniques.sort(key=lambda one: name_of(one) == "distillation")
         try:
-            return cls(techniques, **options)
-        except UsageError as error:
+            stage = cls(techniques, **options)
+        except (OverflowError, UsageError) as error:
             raise InvalidRecipeError(f"In {where}: {error}") from error
+        for key, value in options.items():
+            check_kind(value, STAGE[key], f"{where}.{key}")
+        return stage
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ class Recipe:
         summary: one sentence for people.
 
     Raises:
-        UsageError: stages in an order that undoes what was done.
+        UsageError: stages in an order that undoes what was done, or two of one name.
 
     >>> from tfgreen import Pruning, QuantizationAwareTraining
     >>> recipe = Recipe([
@@ -167,6 +175,14 @@ class Recipe:
             if not isinstance(stage, Stage):
                 raise UsageError(f"A recipe received {stage!r}; expected stages (tg.Stage).")
         check_name(self.name, "recipe")
+        check_kind(self.summary, RECIPE["summary"], "summary")
+        names = [stage.name for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(
+                    f"The recipe received {names.count(name)} stages called '{name}'; give each a "
+                    "name of its own, by which ledger and report tell them apart."
+                )
         early = [s for s in self.stages[:-1] if _LAST in map(name_of, s.techniques)]
         if early:
             raise UsageError(
