@@ -86,7 +86,7 @@ def _held(limit: RobustnessLimit, found: Robustness, truth: str, difference: Est
 
 
 def _unheard(status: CheckStatus, reason: str) -> Check:
-    return _check(status, f"The profile's limit for worse data was not held: {reason}.")
+    return _check(status, f"The profile's limit for worse data was not checked: {reason}.")
 
 
 def _check(status: CheckStatus, message: str, **facts: Any) -> Check:
