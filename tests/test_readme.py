@@ -21,7 +21,7 @@ from tests.conftest import ROOT, TrainedModel
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = {
     "README.md": 5,
-    "docs/quickstart.md": 9,
+    "docs/quickstart.md": 10,
     "docs/concepts.md": 4,
     "docs/ci.md": 1,
     "docs/export.md": 1,
