@@ -3,8 +3,8 @@
     python -m benchmarks.training_budget [--test FILE.npz] [--seeds N]
 
 The DS-CNN on the spoken keywords, moved in time and with other noise in every epoch. Both
-strategies are tuned, Adam on six settings and `tg.fit` on four, with a seed that the table does not
-use, by the accuracy on `Keywords.x_test`: of the settings that come within a quarter of a point of
+strategies are tuned, Adam on six settings and `tg.fit` on four, with three seeds that the table
+does not use, by the accuracy on `Keywords.x_test`: of the settings that come within half a point of
 the best Adam, the one of the fewest processor seconds. The clips that the table is judged by
 (`--test`: x_test, y_test) choose nothing. Everything runs in one process with one thread, after a
 fit that is not counted. Records are kept in benchmarks/.cache/training, and a run that was stopped
@@ -37,8 +37,11 @@ from tfgreen.demonstration.keyword_spotter import build_keyword_spotter
 from tfgreen.demonstration.keywords import load_keywords
 
 CACHE = Path(__file__).parent / ".cache" / "training"
-TUNING_SEEDS = (10,)
-TOLERANCE = 0.0025
+TUNING_SEEDS = (10, 11, 12)
+TOLERANCE = 0.005
+"""What two settings may differ by chance, on 416 clips and three seeds at 99.4 % (1.6 standard
+errors): a smaller one would take a dearer Adam for its luck.
+"""
 LOSS = "sparse_categorical_crossentropy"
 METRIC = "val_accuracy"
 MOST_EPOCHS = 100
@@ -162,23 +165,36 @@ def trained(strategy: str, seed: int, setting: Setting, clips: Clips) -> tuple[R
     return done, right(clips.x, clips.y)
 
 
-def tuned(strategy: str, grid: Iterable[Setting], bar: float | None, clips: Clips) -> Setting:
-    """The cheapest setting that comes up to the bar; the best one where none does."""
-    means = []
+@dataclass(frozen=True)
+class Tried:
+    """A setting, and what it came to: means over the tuning seeds."""
+
+    setting: Setting
+    held_back: float
+    cpu_seconds: float
+
+
+def tried(strategy: str, grid: Iterable[Setting], clips: Clips) -> list[Tried]:
+    """All settings of a grid."""
+    found = []
     for setting in grid:
         runs = [run(strategy, seed, setting, clips)[0] for seed in TUNING_SEEDS]
-        accuracy = float(np.mean([one.held_back for one in runs]))
-        means.append((accuracy, float(np.mean([one.cpu_seconds for one in runs])), setting))
+        held_back = float(np.mean([one.held_back for one in runs]))
+        found.append(Tried(setting, held_back, float(np.mean([one.cpu_seconds for one in runs]))))
     print_table(
         [f"tuning of {strategy}", "held back %", "processor s"],
-        [(str(s), f"{100 * a:.2f}", f"{c:.1f}") for a, c, s in means],
+        [(str(o.setting), f"{100 * o.held_back:.2f}", f"{o.cpu_seconds:.1f}") for o in found],
     )
-    best = max(accuracy for accuracy, _, _ in means)
-    bar = best - TOLERANCE if bar is None else bar
-    enough = [one for one in means if one[0] >= bar]
-    chosen = min(enough, key=lambda one: one[1]) if enough else max(means, key=lambda one: one[0])
-    print(f"\nChosen: {chosen[2]} (bar {100 * bar:.2f} %)\n", flush=True)
-    return {**chosen[2], "bar": bar}
+    return found
+
+
+def chosen(settings: Sequence[Tried], bar: float) -> Setting:
+    """The cheapest setting that comes up to the bar; the best one where none does."""
+    enough = [one for one in settings if one.held_back >= bar]
+    best = max(settings, key=lambda one: one.held_back)
+    found = min(enough, key=lambda one: one.cpu_seconds) if enough else best
+    print(f"\nChosen: {found.setting} (bar {100 * bar:.2f} %)\n", flush=True)
+    return found.setting
 
 
 def warm_up() -> None:
@@ -200,11 +216,11 @@ def main(arguments: Sequence[str]) -> None:
         {"rate": rate, "reduce": reduce, "stop": stop}
         for rate, (reduce, stop) in product(RATES, PATIENCES)
     ]
-    plain = tuned("adam", adam_grid, None, clips)
-    bar = plain.pop("bar")
+    adams = tried("adam", adam_grid, clips)
+    bar = max(one.held_back for one in adams) - TOLERANCE
+    plain = chosen(adams, bar)
     fit_grid = [{"rate": rate, "epochs": epochs} for rate, epochs in product(PEAKS, EPOCHS)]
-    ours = tuned("fit", fit_grid, bar, clips)
-    del ours["bar"]
+    ours = chosen(tried("fit", fit_grid, clips), bar)
     seeds = range(options.seeds)
     base = [run("adam", seed, plain, clips) for seed in seeds]
     seconds = round(BUDGET_SHARE * float(np.mean([one.cpu_seconds for one, _ in base])), 1)
