@@ -60,8 +60,8 @@ def predicted_gain(values: Sequence[float], epochs: Sequence[float] | None = Non
 
     >>> curve = [0.9 - 0.5 / epoch for epoch in range(1, 9)]
     >>> gain = predicted_gain(curve)
-    >>> round(gain.expected, 4), round(0.5 / 8 - 0.5 / 9, 4)
-    (0.0069, 0.0069)
+    >>> round(gain.expected, 3), round(0.5 / 8 - 0.5 / 9, 3)
+    (0.007, 0.007)
     """
     y = np.asarray(values, np.float64)
     x = np.arange(1, len(y) + 1, dtype=np.float64) if epochs is None else np.asarray(epochs, float)

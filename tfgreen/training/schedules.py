@@ -46,7 +46,7 @@ def one_cycle(share: float) -> float:
     Smith & Topin, "Super-Convergence" (arXiv:1708.07120), in the form of fastai and PyTorch's
     `OneCycleLR`; the momentum stays as it is.
 
-    >>> one_cycle(0.0), one_cycle(0.3), round(one_cycle(1.0), 6)
+    >>> round(one_cycle(0.0), 6), one_cycle(0.3), round(one_cycle(1.0), 6)
     (0.04, 1.0, 0.0001)
     """
     if share < ONE_CYCLE_RISE:
