@@ -31,7 +31,10 @@ def test_a_recipe_is_held_against_the_model_that_it_was_given() -> None:
     page = rendered(render_markdown([report_of(bundle)]))
     assert f"as the recipe left it. The model that the recipe was given, as a file: {told}" in page
     assert told in render_html([report_of(bundle)])
-    assert tiles_of(report_of(bundle))[0].note.endswith(", before the recipe 97.5 %")
+    tile = tiles_of(report_of(bundle))[0]
+    lost = 97.5 - float(tile.number.removesuffix(" %"))
+    assert tile.note == f"−{lost:.2f} points; before the recipe 97.5 %"
+    assert tile.outcome == "loss"
     assert bundle.compression is not None
     plain = replace(bundle, compression=bundle.compression.model_copy(update={"stages": ()}))
     assert "recipe left it" not in render_markdown([report_of(plain)])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tfgreen.footprint.wording import seconds_text
 from tfgreen.reporting.page.record import BundleReport, Figure, Value
 from tfgreen.reporting.page.values import change_text, outcome_of, value_text
-from tfgreen.reporting.summary import metric_value
 from tfgreen.reporting.wording import share_text
 
 _SHORT = {"sqnr": "SQNR", "macs": "Multiply-accumulates"}
@@ -34,11 +33,12 @@ def _answers(report: BundleReport) -> Iterator[Tile]:
     metric = next((one for one in report.figures if one.key.startswith("metric/")), None)
     if metric is not None:
         name = metric.label.split(" on ")[0]
-        note = f"{change_text(metric)}; float {value_text(metric.before, metric.unit)}"
-        recipe = report.compression
+        whose, recipe = "float", report.compression
         given = recipe.before if recipe is not None and recipe.stages else None
-        if given is not None and given.metric is not None and given.float_value is not None:
-            note += f", before the recipe {metric_value(given.metric, given.float_value)}"
+        if given is not None and given.float_value is not None:
+            whose, before = "before the recipe", Value.exactly(given.float_value)
+            metric = metric.model_copy(update={"before": before})
+        note = f"{change_text(metric)}; {whose} {value_text(metric.before, metric.unit)}"
         yield Tile(name, value_text(metric.after, metric.unit), note, outcome_of(metric))
     elif "agreement" in figures:
         agreement = figures["agreement"]
