@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.pipeline.small import THREE_STAGES, made_up_bundle, small_data, small
 from tfgreen.bundle import Bundle
 from tfgreen.pipeline import compress_to
 from tfgreen.pipeline.compressing import Compression
+from tfgreen.pipeline.given_model import GivenModel
 from tfgreen.pipeline.planning import plan
 from tfgreen.reporting.plan_text import plan_text
 
@@ -149,6 +151,26 @@ def test_a_damaged_result_is_told_and_made_again(run: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["*/stage.json", "*/ledger.json", "*/bundle/manifest.json"])
+def test_a_sound_result_of_another_version_is_made_again(
+    name: str, run: Run, tmp_path: Path
+) -> None:
+    recipe = tg.Recipe([PRUNE])
+    first = run(recipe)
+    changed = list((tmp_path / "cache").glob(name))
+    for path in changed:
+        path.write_text('{"format": "another"}')
+        entry = next(parent for parent in path.parents if (parent / "entry.json").exists())
+        hashes = json.loads((entry / "entry.json").read_text())
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        hashes[path.relative_to(entry).as_posix()] = digest
+        (entry / "entry.json").write_text(json.dumps(hashes))
+    told: list[str] = []
+    assert outcome(run(recipe, tell=told.append)) == outcome(first)
+    assert len(told) == len(changed) > 0
+    assert all("made again" in text for text in told)
+
+
 def test_a_damaged_note_of_an_epoch_begins_the_stage_anew(run: Run, tmp_path: Path) -> None:
     recipe = tg.Recipe([PRUNE])
     whole = run(recipe, cache=tmp_path / "other")
@@ -250,6 +272,47 @@ def test_what_a_stage_cannot_do_is_refused(run: Run) -> None:
         run(tg.Recipe([PRUNE]), X)
     with pytest.raises(tg.UnknownNameError, match="Unknown strategy 'miror'"):
         run(tg.Recipe([PRUNE]), strategy="miror")
+
+
+def test_a_loss_that_keras_does_not_know_is_refused(run: Run) -> None:
+    with pytest.raises(tg.UsageError, match="loss 'msse', which Keras does not know"):
+        run(tg.Recipe([tg.Stage(loss="msse")]))
+    with pytest.raises(tg.UsageError, match="optimizer 'LossScaleOptimizer'"):
+        run(tg.Recipe([tg.Stage(optimizer="LossScaleOptimizer")]))
+
+
+def test_pipelines_without_epochs_are_refused(run: Run) -> None:
+    import tensorflow as tf
+
+    batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(20)
+    loss = "sparse_categorical_crossentropy"
+    with pytest.raises(tg.InvalidDataError, match="a generator, which can be gone through only"):
+        run(tg.Recipe([tg.Stage(loss=loss)]), (batch for batch in [(X, Y)]))
+    with pytest.raises(tg.InvalidDataError, match="repeats forever"):
+        run(tg.Recipe([tg.Stage(loss=loss)]), batches.repeat())
+    unknown = batches.filter(lambda x, y: True)
+    falling = tg.Stage(loss=loss, learning_rate_schedule="cosine")
+    with pytest.raises(tg.UsageError, match="learning rate fall over all steps"):
+        run(tg.Recipe([falling]), unknown)
+
+
+def test_the_code_of_own_classes_is_part_of_the_key(
+    models: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "own_classes_of_this_test.py"
+    module.write_text("SIZE = 1\n")
+    given = GivenModel(models[0], module.stem)
+    before = given.code_sha256
+    module.write_text("SIZE = 2\n")
+    assert GivenModel(models[0], module.stem).code_sha256 != before
+    assert GivenModel(models[0]).code_sha256 is None
+
+
+def test_an_ending_that_cannot_be_is_refused_before_the_training(tmp_path: Path) -> None:
+    recipe = tg.Recipe([tg.Stage([tg.QuantizationAwareTraining()])])
+    with pytest.raises(tg.UsageError, match=r"is kept as \.h5, and the output is out\.keras"):
+        compress_to(tmp_path / "out.keras", "missing.keras", recipe, (X, Y))
 
 
 def test_the_plan_tells_what_is_done(models: tuple[Any, Any], run: Run, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tfgreen.pipeline.occupied import occupied
 from tfgreen.pipeline.run import Run, StageResult, Step, figures_of, with_figures
 from tfgreen.pipeline.store import open_store
 from tfgreen.pipeline.strategies import devices_for
-from tfgreen.pipeline.training_data import TrainingData, is_pipeline
+from tfgreen.pipeline.training_data import TrainingData, is_pipeline, refuse_endless
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
 from tfgreen.recipe import Recipe, load_recipe
 from tfgreen.recipe.record import CompressionRecord
@@ -82,11 +82,7 @@ class Compression:
         place = Path(path)
         if place.suffix not in _KERAS:
             return self.bundle.save(path, force=force)
-        if place.suffix != self.suffix:
-            raise UsageError(
-                f"The model is kept as {self.suffix}, and the output is {place.name}. Choose a "
-                f"name that ends in {self.suffix}, or a folder for the bundle."
-            )
+        _refuse_other_suffix(place, self.suffix)
         writing.write_files({place: self.content}, force=force)
         return place
 
@@ -158,6 +154,8 @@ def compress_to(
         OutputExistsError: something is there that may not be replaced.
     """
     if Path(output).suffix in _KERAS:
+        if load_recipe(recipe).quantizes_in_training:
+            _refuse_other_suffix(Path(output), ".h5")  # now, and not after hours of training
         writing.check_writable(Path(output))
         writing.refuse_existing(Path(output), force=force)
     else:
@@ -182,6 +180,8 @@ def open_run(
     _refuse_unknown_teachers(chosen, teachers or {})
     origin = GivenModel(model, custom_objects, allow_unsafe)
     inputs, outputs = origin.signature
+    for source in filter(is_pipeline, (train, validation_data)):
+        refuse_endless(source)
     store = open_store(cache, fallback, tell or (lambda text: None))
     on_progress("reading the data", 0, 0)
     given = None if is_pipeline(train) else read_samples(train, inputs=inputs, outputs=outputs)
@@ -247,6 +247,14 @@ def run_recipe(run: Run) -> Compression:
         custom_objects=run.model.custom_objects,
         allow_unsafe=run.model.allow_unsafe,
     )
+
+
+def _refuse_other_suffix(place: Path, suffix: str) -> None:
+    if place.suffix != suffix:
+        raise UsageError(
+            f"The model is kept as {suffix}, and the output is {place.name}. Choose a "
+            f"name that ends in {suffix}, or a folder for the bundle."
+        )
 
 
 def _refuse_unknown_teachers(recipe: Recipe, teachers: Mapping[str, Any]) -> None:

@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tfgreen.manifest import sha256
 from tfgreen.models.loading import ModelSource, identify, load_source
 from tfgreen.pipeline.exporting import name_of
 from tfgreen.pipeline.model_files import model_bytes, model_sha256
 from tfgreen.signature import InputSpec
+from tfgreen.user_code import import_module
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,14 @@ class GivenModel:
     def sha256(self) -> str:
         """Of the file, or of architecture and weights."""
         return model_sha256(self.model) if self.source is None else self.source.sha256
+
+    @cached_property
+    def code_sha256(self) -> str | None:
+        """Of the module that defines its own classes; None without one."""
+        if self.custom_objects is None:
+            return None
+        path = import_module(self.custom_objects).__file__
+        return None if path is None else sha256(Path(path).read_bytes())
 
     @cached_property
     def signature(self) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:

@@ -34,7 +34,7 @@ def compile_arguments(
         rate = optimizers.schedules.CosineDecay(stage.learning_rate, max(steps, 1))
     try:
         optimizer = type(optimizers.get(stage.optimizer))(learning_rate=rate)
-    except ValueError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"Stage '{stage.name}' received the optimizer {stage.optimizer!r}, which Keras does "
             'not know; expected a name such as "adam", "sgd" or "adamw".'
@@ -65,6 +65,7 @@ def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None)
             )
         if loss is None and labels is not None:
             loss = _loss(name, labels[name], activation, tuple(tensor.shape))
+        _refuse_unknown_loss(stage, str(loss), flavour_of(model))
         found[name] = _of_logits(str(loss), flavour_of(model)) if activation == "linear" else loss
     return found
 
@@ -80,6 +81,16 @@ def metrics_for(losses: Mapping[str, Any]) -> dict[str, list[str]]:
 def sole(values: Mapping[str, Any]) -> Any:
     """The value itself for a model of one output."""
     return next(iter(values.values())) if len(values) == 1 else dict(values)
+
+
+def _refuse_unknown_loss(stage: Stage, loss: str, flavour: str) -> None:
+    try:
+        _package(flavour).losses.get(loss)
+    except ValueError as error:
+        raise UsageError(
+            f"Stage '{stage.name}' received the loss {loss!r}, which Keras does not know; expected "
+            'a name such as "mse" or "sparse_categorical_crossentropy".'
+        ) from error
 
 
 def _loss(name: str, labels: np.ndarray, activation: str | None, shape: tuple[Any, ...]) -> str:

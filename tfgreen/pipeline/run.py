@@ -19,6 +19,7 @@ from typing import Any
 from tfgreen.bundle import Bundle
 from tfgreen.compression.technique import NO_WEIGHTS
 from tfgreen.data import Samples
+from tfgreen.errors import TfgreenError
 from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.footprint.wording import amount_text, seconds_text
@@ -104,6 +105,8 @@ class Run:
         elif result is None:
             with occupied(self.store.folder / key):
                 result = self.kept_stage(key) or self._train(number, key, before)
+        if result.record.name != name:  # an earlier run called it otherwise
+            result = replace(result, record=result.record.model_copy(update={"name": name}))
         self.steps.append(Step(name, reused, time.monotonic() - began))
         self.joules += result.ledger.total().joules
         return result
@@ -133,6 +136,7 @@ class Run:
                 "number": number,
                 "stage": stage,
                 "model": model_sha256 or self.model.sha256,
+                "code": self.model.code_sha256,
                 "loss": repr(self.model.loss) if number == 0 else None,
                 "data": self.data_sha256,
                 "validation": validation,
@@ -166,6 +170,7 @@ class Run:
                 "node": "export",
                 "model": sha256(content),
                 "name": self.model.name,
+                "code": self.model.code_sha256,
                 "profile": self.profile.model_dump(mode="json"),
                 "calibration": self.calibration.sha256() if self.calibration else None,
                 "evaluation": self.evaluation.sha256() if self.evaluation is not None else None,
@@ -257,14 +262,24 @@ class Run:
         files = self.store.find(key) if self.data_sha256 is not None else None
         if files is None:
             return None
-        (name,) = set(files) - {_STAGE, _LEDGER}
-        record = StageRecord.model_validate_json(files[_STAGE])
-        ledger = Ledger.from_json(files[_LEDGER])
+        try:
+            (name,) = set(files) - {_STAGE, _LEDGER}
+            record = StageRecord.model_validate_json(files[_STAGE])
+            ledger = Ledger.from_json(files[_LEDGER])
+        except (KeyError, ValueError, TfgreenError) as error:  # of another version, for one
+            self.store.throw_away(key, error)
+            return None
         return StageResult(Path(name).suffix, files[name], record, ledger)
 
     def kept_bundle(self, key: str) -> Bundle | None:
         """The export of an earlier run."""
-        return None if self.store.find(key) is None else Bundle.read(self.store.path(key, _BUNDLE))
+        if self.store.find(key) is None:
+            return None
+        try:
+            return Bundle.read(self.store.path(key, _BUNDLE))
+        except TfgreenError as error:  # of another version, for one
+            self.store.throw_away(key, error)
+            return None
 
     def _export(self, label: str, suffix: str, content: bytes) -> Bundle:
         def tell(step: str, done: int, of: int) -> None:

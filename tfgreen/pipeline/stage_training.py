@@ -92,6 +92,12 @@ def train_stage(order: StageOrder, notebook: Notebook) -> Trained:
     """
     stage = order.stage
     train, steps, first = _epochs(order, notebook)
+    if steps is None and stage.learning_rate_schedule != "constant":
+        raise UsageError(
+            f"Stage '{stage.name}' lets its learning rate fall over all steps, and nobody knows "
+            "how many batches the training pipeline has: give it a length "
+            "(tf.data.experimental.assert_cardinality), or a constant learning rate."
+        )
     with order.devices.scope():
         wrapped, techniques = _compiled(order, steps)
     history: History = {}

@@ -82,6 +82,12 @@ class Store:
         """The result is there, or will not be made."""
         shutil.rmtree(self.folder / (key + _UNFINISHED), ignore_errors=True)
 
+    def throw_away(self, key: str, reason: object) -> None:
+        """Tell that an entry is damaged, and have it made again."""
+        line = " ".join(str(reason).split())[:200]
+        self._tell(f"A cached result is damaged and is made again: {key[:12]} ({line}).")
+        shutil.rmtree(self.folder / key, ignore_errors=True)
+
     def path(self, key: str, name: str) -> Path:
         """Where a file of an entry lies."""
         return self.folder / key / name
@@ -101,10 +107,7 @@ class Store:
         try:
             return _checked(folder)
         except (OSError, ValueError) as error:
-            self._tell(
-                f"A cached result is damaged and is made again: {folder.name[:12]} ({error})."
-            )
-            shutil.rmtree(folder, ignore_errors=True)
+            self.throw_away(name, error)
             return None
 
 

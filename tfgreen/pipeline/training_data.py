@@ -11,6 +11,9 @@ import numpy as np
 from tfgreen.data import Samples
 from tfgreen.errors import InvalidDataError
 
+_INFINITE = -1
+"""What `tf.data` calls the cardinality of a dataset without an end."""
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -31,6 +34,24 @@ def is_pipeline(source: Any) -> bool:
     if isinstance(source, str | Samples | Mapping | tuple) or hasattr(source, "__fspath__"):
         return False
     return not hasattr(source, "__array__") and not callable(source)
+
+
+def refuse_endless(source: Any) -> None:
+    """Raise InvalidDataError for a pipeline of which `fit` could not make epochs.
+
+    A generator is used up by the first look at it, and one that repeats forever has no epoch.
+    """
+    if hasattr(source, "__next__"):
+        raise InvalidDataError(
+            f"Training received a {type(source).__name__}, which can be gone through only once; "
+            "expected batches that each epoch begins anew: a tf.data.Dataset "
+            "(tf.data.Dataset.from_generator), or a list of batches."
+        )
+    if callable(getattr(source, "cardinality", None)) and int(source.cardinality()) == _INFINITE:
+        raise InvalidDataError(
+            "Training received a dataset that repeats forever; expected one epoch of it: leave "
+            "repeat() out, or end it with take(batches)."
+        )
 
 
 def epochs_of(

@@ -203,6 +203,11 @@ class Recipe:
         ]
         return tuple(dict.fromkeys(found))
 
+    @property
+    def quantizes_in_training(self) -> bool:
+        """Whether the last stage gives a model of tf_keras."""
+        return any(_LAST in map(name_of, stage.techniques) for stage in self.stages)
+
     def to_toml(self) -> str:
         """The recipe as a file holds it; `from_toml` gives an equal one back."""
         lines = toml_lines({"name": self.name, "summary": self.summary})
