@@ -95,6 +95,8 @@ def test_the_verdict_and_the_reason_come_first() -> None:
     start = text.index("✗ FAILED")
     reason = text.index("May not be shipped: 1 check failed (fidelity).", start)
     assert reason < text.index("SQNR at 'logits' is 8.34 dB") < text.index("Before and after")
+    assert reason < text.index("tfgreen diagnose MODEL BUNDLE/") < text.index("Before and after")
+    assert "tfgreen diagnose" not in page_of(bundles.bundle_of()).text
 
 
 def test_what_a_page_tells() -> None:
