@@ -107,6 +107,8 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         said = rf"process {os.getpid()}\) works on {place}"
         with pytest.raises(OutputError, match=said), occupied(place):
             pass
+        with pytest.raises(OutputError, match="end it, or rest."), occupied(place, "rest"):
+            pass
         with occupied(tmp_path / "deep" / "other"):
             pass
     assert list(place.parent.iterdir()) == []

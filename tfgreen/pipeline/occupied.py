@@ -19,11 +19,11 @@ _LONGEST_NUMBER = 20
 
 
 @contextlib.contextmanager
-def occupied(place: Path) -> Iterator[None]:
+def occupied(place: Path, way_out: str = "choose another output") -> Iterator[None]:
     """Hold `place` as long as the block runs: `.<name>.lock` lies beside it.
 
     The system lets go of the lock when the process dies, so that a lock file that a killed run
-    left behind is taken over.
+    left behind is taken over. way_out: what the error proposes beside waiting.
 
     Raises:
         OutputError: another process holds it.
@@ -32,7 +32,7 @@ def occupied(place: Path) -> Iterator[None]:
     lock = target.with_name(f".{target.name}.lock")
     with explained(place):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        handle = _held(lock, place)
+        handle = _held(lock, place, way_out)
     try:
         yield
     finally:
@@ -40,7 +40,7 @@ def occupied(place: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _held(lock: Path, place: Path) -> int:
+def _held(lock: Path, place: Path, way_out: str) -> int:
     """An open handle of the locked file, which is still the one of that name."""
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
@@ -49,7 +49,7 @@ def _held(lock: Path, place: Path) -> int:
             os.close(handle)
             raise OutputError(
                 f"Another run (process {number or 'unknown'}) works on {place}. Wait for it, end "
-                "it, or choose another output."
+                f"it, or {way_out}."
             )
         # Whoever held it before may have removed the name after we opened the file.
         if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):

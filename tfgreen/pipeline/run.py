@@ -103,7 +103,7 @@ class Run:
         if result is None and not self.devices.is_chief:
             result = self._train(number, key, before)
         elif result is None:
-            with occupied(self.store.folder / key):
+            with occupied(self.store.folder / key, "choose another cache (--cache)"):
                 result = self.kept_stage(key) or self._train(number, key, before)
         if result.record.name != name:  # an earlier run called it otherwise
             result = replace(result, record=result.record.model_copy(update={"name": name}))
