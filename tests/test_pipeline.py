@@ -299,6 +299,24 @@ def test_a_failed_gate_raises_with_the_bundle_and_all_failures(
     assert told.value.exit_code == 3
 
 
+def test_held_against_the_model_before_a_training(
+    keyword_model: TrainedModel, tmp_path: Path
+) -> None:
+    """Other weights, nearly the same answers: the labels judge, the distance is told."""
+    import keras
+
+    other = keras.models.load_model(keyword_model.path)
+    for block in other.layers[-2:]:
+        block.set_weights([0.3 * weights for weights in block.get_weights()])
+    before = tmp_path / "before.keras"
+    other.save(before)
+    given = {"calibration": keyword_model.calibration, "against": before}
+    bundle = export(keyword_model.path, evaluate=keyword_model.evaluation, **given)
+    checks = {check.name: check for check in bundle.certificate.gate("fidelity").checks}
+    assert bundle.certificate.passed and checks["metric"].status == "passed"
+    assert checks["sqnr"].status == "warning" and "the labels judge" in checks["sqnr"].message
+
+
 def test_without_any_data_where_none_is_needed(autoencoder: FloatFile) -> None:
     """The gates run on made-up inputs, and say so; there is nothing for golden vectors."""
     bundle = export(autoencoder.path, profile="mobile-dynamic-int8")

@@ -290,6 +290,10 @@ def test_pipelines_without_epochs_are_refused(run: Run) -> None:
         run(tg.Recipe([tg.Stage(loss=loss)]), (batch for batch in [(X, Y)]))
     with pytest.raises(tg.InvalidDataError, match="repeats forever"):
         run(tg.Recipe([tg.Stage(loss=loss)]), batches.repeat())
+    with pytest.raises(tg.InvalidDataError, match="a list of 1; expected arrays"):
+        run(tg.Recipe([tg.Stage(loss=loss)]), [(X, Y)])
+    with pytest.raises(tg.UsageError, match=r"a pipeline, which has no labels. Give batches of"):
+        run(tg.Recipe([tg.Stage(loss=loss)]), batches.map(lambda x, y: x))
     unknown = batches.filter(lambda x, y: True)
     falling = tg.Stage(loss=loss, learning_rate_schedule="cosine")
     with pytest.raises(tg.UsageError, match="learning rate fall over all steps"):
@@ -329,3 +333,17 @@ def test_the_plan_tells_what_is_done(models: tuple[Any, Any], run: Run, tmp_path
     assert "prune: export: done before, a file of " in plan_text(after)
     assert 0 < after.seconds < 600
     assert json.loads(after.to_json())["train_samples"] == len(X)
+
+
+def test_a_sequential_model_of_keras_3_whose_inputs_have_no_names(
+    tmp_path: Path,
+) -> None:
+    import keras
+
+    inputs = keras.Input((X.shape[1],))
+    model = keras.Sequential([inputs, keras.layers.Dense(3, activation="softmax")])
+    recipe = tg.Recipe([tg.Stage([tg.Pruning(sparsity=0.5)], epochs=1)])
+    found = tg.compress(model, recipe, (X, Y), cache=tmp_path)
+    kernel = found.model.get_weights()[0]
+    assert (kernel == 0).sum() == kernel.size // 2
+    assert repr(found) == f"Compression(recipe, {found.bundle!r})"

@@ -38,8 +38,10 @@ def answers(**changes: Any) -> Answers:
     return Answers(**(facts | changes))
 
 
-def judged(given: Answers, **limits: float) -> dict[str, Check]:
-    gate = fidelity.judge_fidelity(CLASSIFIER, LINEUP, Limits(**limits), given, ())
+def judged(given: Answers, is_other_model: bool = False, **limits: float) -> dict[str, Check]:
+    gate = fidelity.judge_fidelity(
+        CLASSIFIER, LINEUP, Limits(**limits), given, (), is_other_model=is_other_model
+    )
     return {check.name: check for check in gate.checks}
 
 
@@ -73,6 +75,18 @@ def test_accuracy_may_fall_a_little() -> None:
 def test_a_better_metric_passes() -> None:
     given = answers(labels={0: np.array([0, 1, 1, 3])})  # float 3 of 4, the file 4 of 4
     assert judged(given, metric_drop=0.0)["metric"].measured == -0.25
+
+
+def test_of_a_model_with_other_weights_the_labels_judge() -> None:
+    labelled = answers(labels={0: np.array([0, 1, 1, 3])})  # float 3 of 4, the file 4 of 4
+    for given, status in ((labelled, "warning"), (answers(), "failed")):
+        checks = judged(given, is_other_model=True, sqnr_db=20.1, agreement=0.76)
+        assert checks["sqnr"].status == checks["agreement"].status == status
+    worse = answers(labels={0: np.array([0, 1, 0, 3])})
+    assert judged(worse, is_other_model=True, metric_drop=0.24)["metric"].status == "failed"
+    assert judged(labelled, sqnr_db=20.1)["sqnr"].status == "failed"
+    nothing = answers(labels={0: np.arange(4)}, logits=(np.float32([[np.nan, 0, 0, 0]]),))
+    assert judged(nothing, is_other_model=True)["sqnr"].status == "failed"
 
 
 def test_labels_begin_after_the_probe() -> None:

@@ -153,6 +153,15 @@ def flavour_of(model: object) -> Flavour:
     )
 
 
+def output_names_of(model: Any) -> list[str]:
+    """Names of a model's outputs in their order; a Sequential of Keras 3 has its last layer's.
+
+    model: of either Keras, built, and functional or sequential.
+    """
+    names = getattr(model, "output_names", None)
+    return list(names) if names else [model.layers[-1].name]
+
+
 def _way_in(model: object) -> str:
     """What to do with something that stands for a model."""
     if isinstance(model, str | Path):

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfgreen.errors import InvalidDataError, InvalidModelError, UnsupportedModelError
 from tfgreen.models.config_signature import unique_names
-from tfgreen.models.loading import flavour_of
+from tfgreen.models.loading import flavour_of, output_names_of
 from tfgreen.models.saved_model import DEFAULT_SIGNATURE, choose_signature
 from tfgreen.signature import InputSpec
 
@@ -181,7 +181,7 @@ def _keras3_call(model: Any) -> Call:
     if model.built and getattr(model, "inputs", None):
         is_sequential = isinstance(model, keras.Sequential)
         structure = model.inputs[0] if is_sequential else model.input
-        names = [model.layers[-1].name] if is_sequential else model.output_names
+        names = output_names_of(model)
         return Call(
             specs=[_keras3_spec(tensor) for tensor in model.inputs],
             run=lambda flat: model(

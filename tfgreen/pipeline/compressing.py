@@ -28,7 +28,7 @@ from tfgreen.pipeline.occupied import occupied
 from tfgreen.pipeline.run import Run, StageResult, Step, figures_of, with_figures
 from tfgreen.pipeline.store import open_store
 from tfgreen.pipeline.strategies import devices_for
-from tfgreen.pipeline.training_data import TrainingData, is_pipeline, refuse_endless
+from tfgreen.pipeline.training_data import TrainingData, is_pipeline, refuse_unfit
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile
 from tfgreen.recipe import Recipe, load_recipe
 from tfgreen.recipe.record import CompressionRecord
@@ -39,7 +39,7 @@ from tfgreen.tflite import ConversionOptions
 _KERAS = (".keras", ".h5")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compression:
     """What `compress` gives back.
 
@@ -60,6 +60,9 @@ class Compression:
     steps: tuple[Step, ...]
     custom_objects: str | None = None
     allow_unsafe: bool = False
+
+    def __repr__(self) -> str:
+        return f"Compression({self.record.recipe_name}, {self.bundle!r})"
 
     @cached_property
     def model(self) -> Any:
@@ -181,7 +184,7 @@ def open_run(
     origin = GivenModel(model, custom_objects, allow_unsafe)
     inputs, outputs = origin.signature
     for source in filter(is_pipeline, (train, validation_data)):
-        refuse_endless(source)
+        refuse_unfit(source)
     store = open_store(cache, fallback, tell or (lambda text: None))
     on_progress("reading the data", 0, 0)
     given = None if is_pipeline(train) else read_samples(train, inputs=inputs, outputs=outputs)

@@ -105,7 +105,8 @@ def export(
         evaluate: held-back samples with labels if there are any: `(x, y)` or the same sources.
             They judge the file and never influence it. Of more than 2,000, evenly spaced ones
             are used.
-        against: judge by this model instead of `model`.
+        against: judge by this model instead of `model`, such as the one before a training. Where
+            there are labels, they judge then: SQNR and agreement are told and do not fail.
         io: dtype at the boundary, "uint8" or "input:output" as "uint8:float32".
         arena, flash: budgets in bytes or as "64KB", over the profile's.
         batch: samples in one call of the file; the profile's, mostly 1.
@@ -199,7 +200,8 @@ def make_bundle(
     with spent.stage("encoding"):
         encoded = _encoded(content, profile, judged, options.encoding)
     with spent.stage("verification"):
-        certificate = _judged(encoded, profile, float_content, data, options, on_progress)
+        is_other = float_content != conversion.float_content
+        certificate = _judged(encoded, profile, float_content, is_other, data, options, on_progress)
     with spent.stage("target"):
         tell("golden vectors", 0, 0)
         golden = golden_vectors(encoded.content, judged, profile)
@@ -264,6 +266,7 @@ def _judged(
     encoded: Choice,
     profile: ExportProfile,
     float_content: bytes | None,
+    is_other_model: bool,
     data: GivenSamples,
     options: ExportOptions,
     on_progress: OnProgress | None,
@@ -272,6 +275,7 @@ def _judged(
         encoded.content,
         profile,
         float_content=float_content,
+        is_other_model=is_other_model,
         samples=data.evaluation or data.calibration,
         metric_samples=data.evaluation,
         sample_limit=options.samples,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfgreen.manifest import sha256
-from tfgreen.models.loading import ModelSource, identify, load_source
+from tfgreen.models.loading import ModelSource, identify, load_source, output_names_of
 from tfgreen.pipeline.exporting import name_of
 from tfgreen.pipeline.model_files import model_bytes, model_sha256
 from tfgreen.signature import InputSpec
@@ -90,12 +90,13 @@ def signature_of(model: Any) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
         InputSpec(name, tuple(tensor.shape[1:]), _dtype(tensor))
         for name, tensor in zip(_input_names(model), model.inputs, strict=True)
     )
-    return inputs, tuple(model.output_names)
+    return inputs, tuple(output_names_of(model))
 
 
 def _input_names(model: Any) -> list[str]:
+    """As the model's file has them: of the layers that the inputs come from."""
     names = getattr(model, "input_names", None)
-    return list(names) if names else [tensor.name.split(":")[0] for tensor in model.inputs]
+    return list(names) if names else [tensor._keras_history[0].name for tensor in model.inputs]
 
 
 def _dtype(tensor: Any) -> str:

@@ -51,9 +51,9 @@ def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None)
         UsageError: nothing tells.
     """
     from tfgreen.compression.distillation.endings import endings_of
-    from tfgreen.models.loading import flavour_of
+    from tfgreen.models.loading import flavour_of, output_names_of
 
-    names = list(model.output_names)
+    names = output_names_of(model)
     endings = [ending.activation for ending in endings_of(model)] or [None] * len(names)
     found = {}
     for name, activation, tensor in zip(names, endings, model.outputs, strict=True):

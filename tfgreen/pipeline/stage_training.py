@@ -18,11 +18,12 @@ from tfgreen.compression.technique import TechniqueReport
 from tfgreen.data import Samples
 from tfgreen.errors import UsageError
 from tfgreen.footprint.hooks import Hooks
+from tfgreen.models.loading import output_names_of
 from tfgreen.pipeline.determinism import Randomness, seed_of, set_seeds
 from tfgreen.pipeline.objective import compile_arguments, losses_of, metrics_for, sole
 from tfgreen.pipeline.snapshots import Snapshot, restore, snapshot_of
 from tfgreen.pipeline.strategies import Devices
-from tfgreen.pipeline.training_data import TrainingData, batches_of, epochs_of
+from tfgreen.pipeline.training_data import TrainingData, batches_of, epochs_of, is_unlabelled
 from tfgreen.recipe import Stage
 
 History = dict[str, list[float | None]]
@@ -128,7 +129,7 @@ def _compiled(order: StageOrder, steps: int | None) -> tuple[Any, tuple[Any, ...
     """The wrapped model, ready for its first step, and its techniques."""
     set_seeds(seed_of(order.seed, order.number, "prepare"))
     wrapped, techniques = _prepared(order)
-    losses = order.compiled_loss or _losses(order)
+    losses = _losses(order)
     total = (steps or 1) * order.stage.epochs
     wrapped.compile(
         **compile_arguments(order.stage, _flavour(wrapped), losses, _metrics(losses), total)
@@ -159,16 +160,20 @@ def _prepared(order: StageOrder) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _losses(order: StageOrder) -> Any:
+    """The loss of each output; None where a teacher alone is learned from."""
     samples = order.data.samples
-    labels = None if samples is None else samples.labels_for(order.model.output_names)
-    if labels is not None and not labels:
-        if any(getattr(one, "alpha", None) == 0 for one in order.stage.techniques):
-            return None
+    labels = None if samples is None else samples.labels_for(output_names_of(order.model))
+    lacks_labels = is_unlabelled(order.data.pipeline) if labels is None else not labels
+    if lacks_labels and any(getattr(one, "alpha", None) == 0 for one in order.stage.techniques):
+        return None
+    if lacks_labels:
+        source = "a pipeline" if samples is None else samples.source
+        todo = "Give batches of (x, y)" if samples is None else "Add them as y"
         raise UsageError(
-            f"Stage '{order.stage.name}' trains on {samples and samples.source}, which has no "
-            "labels. Add them as y, or learn from a teacher alone: distillation with alpha = 0."
+            f"Stage '{order.stage.name}' trains on {source}, which has no labels. {todo}, or "
+            "learn from a teacher alone: distillation with alpha = 0."
         )
-    return sole(losses_of(order.model, order.stage, labels))
+    return order.compiled_loss or sole(losses_of(order.model, order.stage, labels))
 
 
 def _metrics(losses: Any) -> Any:
@@ -183,7 +188,7 @@ def _epochs(order: StageOrder, notebook: Notebook) -> tuple[Any, int | None, int
     if order.data.samples is None:
         return order.data.pipeline, _length(order.data.pipeline), first
     seeds = [seed_of(order.seed, order.number, epoch) for epoch in range(order.stage.epochs)]
-    names = list(order.model.output_names)
+    names = output_names_of(order.model)
     size = order.stage.batch_size
     data, steps = epochs_of(order.data.samples, names, batch_size=size, seeds=seeds, first=first)
     return data, steps, first
@@ -200,7 +205,7 @@ def _length(pipeline: Any) -> int | None:
 def _validation(order: StageOrder) -> Any:
     given = order.data.validation
     if isinstance(given, Samples):
-        given = batches_of(given, list(order.model.output_names), order.stage.batch_size)
+        given = batches_of(given, output_names_of(order.model), order.stage.batch_size)
     return None if given is None else order.devices.distributed(given)
 
 

@@ -36,22 +36,34 @@ def is_pipeline(source: Any) -> bool:
     return not hasattr(source, "__array__") and not callable(source)
 
 
-def refuse_endless(source: Any) -> None:
+def refuse_unfit(source: Any) -> None:
     """Raise InvalidDataError for a pipeline of which `fit` could not make epochs.
 
-    A generator is used up by the first look at it, and one that repeats forever has no epoch.
+    A generator is used up by the first look at it, one that repeats forever has no epoch, and
+    `fit` takes a list for one batch.
     """
+    if isinstance(source, list):
+        raise InvalidDataError(
+            f"Training received a list of {len(source)}; expected arrays (x, y), a file of them, "
+            "or a tf.data.Dataset of batches."
+        )
     if hasattr(source, "__next__"):
         raise InvalidDataError(
             f"Training received a {type(source).__name__}, which can be gone through only once; "
             "expected batches that each epoch begins anew: a tf.data.Dataset "
-            "(tf.data.Dataset.from_generator), or a list of batches."
+            "(tf.data.Dataset.from_generator)."
         )
     if callable(getattr(source, "cardinality", None)) and int(source.cardinality()) == _INFINITE:
         raise InvalidDataError(
             "Training received a dataset that repeats forever; expected one epoch of it: leave "
             "repeat() out, or end it with take(batches)."
         )
+
+
+def is_unlabelled(pipeline: Any) -> bool:
+    """Whether the batches of a pipeline are known to hold inputs alone."""
+    spec = getattr(pipeline, "element_spec", None)
+    return spec is not None and not (isinstance(spec, tuple) and len(spec) > 1)
 
 
 def epochs_of(

@@ -44,6 +44,7 @@ def certify(
     profile: ExportProfile,
     *,
     float_content: bytes | None = None,
+    is_other_model: bool = False,
     samples: Samples | None = None,
     metric_samples: Samples | None = None,
     sample_limit: int = 64,
@@ -58,6 +59,8 @@ def certify(
         content: The file.
         profile: What its target accepts and promises.
         float_content: The float .tflite of the same model; without it fidelity is skipped.
+        is_other_model: It has other weights than the file was made from, such as the model before
+            a training: SQNR and agreement are told, and fail only where no labels judge.
         samples: Float inputs by name, as the float model takes them. Without them (and without
             `metric_samples`) the inputs are made up from a fixed seed. Fidelity judges the SQNR
             alone then, and nothing where activations were quantized for real data.
@@ -109,7 +112,16 @@ def certify(
             profile.robustness, model, pair, lineup.truth, workload, on_progress
         )
     return _Certification(
-        shipped, float_model, profile, lineup, workload, evidence, compared, labels, robustness
+        shipped,
+        float_model,
+        profile,
+        lineup,
+        workload,
+        evidence,
+        compared,
+        labels,
+        robustness,
+        is_other_model,
     ).certificate(allow_select_ops)
 
 
@@ -157,11 +169,13 @@ class _Certification:
         compared: tuple[int, ...] | GateResult,
         labels: Mapping[int, np.ndarray],
         robustness: Check | None = None,
+        is_other_model: bool = False,
     ) -> None:
         self._shipped, self._float_model, self._profile = shipped, float_model, profile
         self._model = model = shipped.plain
         self._lineup, self._workload, self._evidence = lineup, workload, evidence
         self._compared, self._labels, self._robustness = compared, labels, robustness
+        self._is_other_model = is_other_model
         self._classifying = frozenset(
             position
             for position in range(len(model.outputs))
@@ -243,7 +257,14 @@ class _Certification:
         not_finite = tuple(trial.not_finite()) if trial and not made_up else ()
         return (
             fidelity.judge_fidelity(
-                self._model, self._lineup, limits, answers, layers, not_finite, made_up
+                self._model,
+                self._lineup,
+                limits,
+                answers,
+                layers,
+                not_finite,
+                made_up,
+                self._is_other_model,
             ),
             fidelity.compare_outputs(self._model, self._lineup, answers),
             fidelity.measure_metrics(self._model, self._lineup, answers),

@@ -103,11 +103,13 @@ def judge_fidelity(
     layers: tuple[LayerFidelity, ...],
     not_finite: Sequence[str] = (),
     is_made_up: bool = False,
+    is_other_model: bool = False,
 ) -> GateResult:
     """Hold every output against the limits, and name the layer that loses most.
 
     `not_finite` are the names of tensors with a NaN or an infinity, here or in the float model.
-    Samples that are made up are told.
+    Samples that are made up are told. Of a float model with other weights than the file's own,
+    the labels judge where there are some: the distance from it is training's, too.
     """
     checks = [_check("samples", "warning", _MADE_UP)] if is_made_up else []
     checks += [
@@ -115,9 +117,11 @@ def judge_fidelity(
         for name in not_finite
     ]
     for position, output in enumerate(compare_outputs(model, lineup, answers)):
-        checks.append(_judge_sqnr(output, _power(answers, position), limits, model, position))
+        near = [_judge_sqnr(output, _power(answers, position), limits, model, position)]
         if output.agreement is not None:
-            checks.append(_judge_agreement(output, limits, len(answers.float_outputs[position])))
+            near.append(_judge_agreement(output, limits, len(answers.float_outputs[position])))
+        judged_by_labels = is_other_model and position in answers.labels
+        checks += map(_told_only, near) if judged_by_labels else near
     for metric in measure_metrics(model, lineup, answers):
         labels = answers.labels[model.output_names.index(metric.output)]
         checks.append(_judge_metric(metric, labels, lineup.truth, limits))
@@ -234,6 +238,14 @@ def _judge_agreement(output: OutputFidelity, limits: Limits, samples: int) -> Ch
     status: CheckStatus = "passed" if share >= limits.agreement else "failed"
     facts = {"measured": share, "limit": limits.agreement, "unit": "share of samples"}
     return _check("agreement", status, text, **facts)
+
+
+def _told_only(check: Check) -> Check:
+    """A distance that fails no more, as the labels judge; values that are not finite still do."""
+    if check.status != "failed" or check.measured is None:
+        return check
+    text = f"{check.message} It is held against a model of other weights: the labels judge."
+    return check.model_copy(update={"status": "warning", "message": text})
 
 
 def _judge_metric(metric: Metric, labels: np.ndarray, truth: str, limits: Limits) -> Check:
