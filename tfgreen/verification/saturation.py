@@ -73,8 +73,9 @@ def findings(results: tuple[TensorSaturation, ...], is_made_up: bool) -> Iterato
     clipping = [result for result in owned if (result.clipped_share or 0.0) > CLIPPED_SHARE]
     worst = max(owned, key=lambda result: result.clipped_share or 0.0)
     share = worst.clipped_share or 0.0
-    text = f"{counted(len(clipping), 'tensor')} of {len(owned)} lose more than "
-    text += f"{CLIPPED_SHARE:.0%} of their values at an end of their range"
+    lose, their = ("loses", "its") if len(clipping) == 1 else ("lose", "their")
+    text = f"{counted(len(clipping), 'tensor')} of {len(owned)} {lose} more than "
+    text += f"{CLIPPED_SHARE:.0%} of {their} values at an end of {their} range"
     if share:
         text += f"; the worst is {_named(worst)} with {share:.2%}"
     if clipping:
