@@ -274,7 +274,7 @@ def test_batches_of_four(keyword_model: TrainedModel) -> None:
 def test_a_failed_gate_raises_with_the_bundle_and_all_failures(
     autoencoder: FloatFile, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """Judged by a model of other weights, and with a budget that is far too small."""
+    """Judged by a model of other weights, without labels, and with far too small a budget."""
     root = tiny_models.unpack(autoencoder.content)
     for buffer in root.buffers:
         if buffer.data is not None and len(buffer.data) > 1000:
@@ -286,7 +286,7 @@ def test_a_failed_gate_raises_with_the_bundle_and_all_failures(
         export(
             autoencoder.path,
             autoencoder.calibration,
-            evaluate=autoencoder.evaluation,
+            evaluate={k: v for k, v in autoencoder.evaluation.items() if not k.startswith("y")},
             against=other,
             flash="1KB",
         )
