@@ -200,8 +200,7 @@ def make_bundle(
     with spent.stage("encoding"):
         encoded = _encoded(content, profile, judged, options.encoding)
     with spent.stage("verification"):
-        is_other = float_content != conversion.float_content
-        certificate = _judged(encoded, profile, float_content, is_other, data, options, on_progress)
+        certificate = _judged(encoded, profile, conversion, float_content, data, options, tell)
     with spent.stage("target"):
         tell("golden vectors", 0, 0)
         golden = golden_vectors(encoded.content, judged, profile)
@@ -265,17 +264,17 @@ def _repaired(
 def _judged(
     encoded: Choice,
     profile: ExportProfile,
-    float_content: bytes | None,
-    is_other_model: bool,
+    conversion: Conversion,
+    float_content: bytes,
     data: GivenSamples,
     options: ExportOptions,
-    on_progress: OnProgress | None,
+    on_progress: OnProgress,
 ) -> Certificate:
     return certify(
         encoded.content,
         profile,
         float_content=float_content,
-        is_other_model=is_other_model,
+        is_other_model=float_content != conversion.float_content,
         samples=data.evaluation or data.calibration,
         metric_samples=data.evaluation,
         sample_limit=options.samples,
