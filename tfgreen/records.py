@@ -10,11 +10,14 @@ Measured(seconds=1.5)
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from collections.abc import Mapping
+from typing import ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tfgreen.errors import InvalidDataError
+
+Row = TypeVar("Row")
 
 
 class Record(BaseModel):
@@ -47,3 +50,14 @@ class Document(Record):
             raise InvalidDataError(
                 f"This is no {cls.title}: at '{where}', {first['msg']}. {cls.remedy}"
             ) from error
+
+
+def row_named(rows: Mapping[str, Row], name: str, kind: str) -> Row:
+    """A row by its name. Raises InvalidDataError where there is none of this `kind`.
+
+    >>> row_named({"int8": 0.98}, "int8", "width")
+    0.98
+    """
+    if name not in rows:
+        raise InvalidDataError(f"There is no {kind} '{name}' here. There are: {', '.join(rows)}.")
+    return rows[name]

@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 
 from tfgreen.benchmarking.record import Host
 from tfgreen.benchmarking.timings import Noise, Ratio, Spread
-from tfgreen.errors import InvalidDataError
 from tfgreen.intervals import Estimate
-from tfgreen.records import Document, Record
+from tfgreen.records import Document, Record, row_named
 from tfgreen.verification.robustness.record import Robustness
 from tfgreen.verification.scoring import ScoreKind
 
@@ -104,11 +103,7 @@ class Comparison(Document):
 
     def row(self, width: str) -> WidthRow:
         """The row of a width. Raises InvalidDataError where there is none."""
-        for row in self.rows:
-            if row.width == width:
-                return row
-        names = ", ".join(row.width for row in self.rows)
-        raise InvalidDataError(f"There is no width '{width}' here. There are: {names}.")
+        return row_named({row.width: row for row in self.rows}, width, "width")
 
     def text(self) -> str:
         """The table and what belongs to it, 160 columns wide."""

@@ -100,7 +100,7 @@ def fgsm(
     reach: Mapping[str, Reach],
 ) -> dict[str, np.ndarray]:
     """One step of epsilon along the sign of the gradient."""
-    return _descended(model, inputs, labels, reach, steps=1, step_share=1.0)
+    return pgd(model, inputs, labels, reach, steps=1, step_share=1.0)
 
 
 def pgd(
@@ -113,18 +113,6 @@ def pgd(
     step_share: float,
 ) -> dict[str, np.ndarray]:
     """Steps of `step_share * epsilon` from the sample itself, never farther than epsilon."""
-    return _descended(model, inputs, labels, reach, steps=steps, step_share=step_share)
-
-
-def _descended(
-    model: Attackable,
-    inputs: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    reach: Mapping[str, Reach],
-    *,
-    steps: int,
-    step_share: float,
-) -> dict[str, np.ndarray]:
     size = model.batch or _BATCH
     parts: dict[str, list[np.ndarray]] = {name: [] for name in reach}
     for start in range(0, len(labels), size):

@@ -21,7 +21,7 @@ from tfgreen.errors import GateError, UnsupportedModelError, UsageError
 from tfgreen.flatbuffer import TfliteModel
 from tfgreen.footprint.ledger import Ledger, as_ledger
 from tfgreen.given_samples import GivenSamples
-from tfgreen.models.loading import ModelSource, identify, save_for_worker
+from tfgreen.models.loading import ModelSource, as_file, identify
 from tfgreen.pipeline.origin import model_facts, request_facts
 from tfgreen.profile import DEFAULT_PROFILE, ExportProfile, load_profile, parse_bytes
 from tfgreen.reporting import certificate_summary
@@ -172,7 +172,7 @@ def make_bundle(
     spent = _begun(options.ledger)
     tell = on_progress or (lambda step, done, of: None)
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder, spent.stage("conversion"):
-        place = _as_file(model, Path(folder) / "model", profile.batch)
+        place = as_file(model, Path(folder) / "model", batch=profile.batch)
         source = identify(place)
         origin = model_facts(source, is_file=isinstance(model, str | Path))
         tell("reading the data", 0, 0)
@@ -330,13 +330,6 @@ def _gate_error(bundle: Bundle) -> GateError:
     return GateError(f"The file may not be shipped: {failed[0].message}{rest}", bundle)
 
 
-def _as_file(model: Any, folder: Path, batch: int) -> str:
-    if isinstance(model, str | Path):
-        return str(model)
-    folder.mkdir(parents=True)
-    return str(save_for_worker(model, folder, batch=batch))
-
-
 def _read_data(
     source: ModelSource,
     calibration: Any,
@@ -382,7 +375,7 @@ def float_file(
 
     Raises UnsupportedModelError for a `.tflite` that is quantized: it is no measure of a file.
     """
-    place = _as_file(model, folder, 1)
+    place = as_file(model, folder)
     if place.endswith(".tflite"):
         file = TfliteModel.read(place)
         quantized = [tensor.name for tensor in file.tensors if tensor.quantization is not None]

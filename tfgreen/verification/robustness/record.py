@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from tfgreen.errors import InvalidDataError
 from tfgreen.intervals import Estimate
-from tfgreen.records import Document, Record
+from tfgreen.records import Document, Record, row_named
 from tfgreen.verification.robustness.kinds import Kind
 from tfgreen.verification.scoring import ScoreKind
 
@@ -127,11 +127,7 @@ class Robustness(Document):
 
     def row(self, name: str) -> RobustnessRow:
         """The row of a file. Raises InvalidDataError where there is none."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        names = ", ".join(row.name for row in self.rows)
-        raise InvalidDataError(f"There is no file '{name}' here. There are: {names}.")
+        return row_named({row.name: row for row in self.rows}, name, "file")
 
     def text(self) -> str:
         """The tables, and what they say."""
