@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 import tfgreen as tg
 from tests.pipeline.small import THREE_STAGES, made_up_bundle, small_data, small_model
+from tfgreen import writing
 from tfgreen.bundle import Bundle
 from tfgreen.pipeline import compress_to
 from tfgreen.pipeline.compressing import Compression
@@ -181,6 +184,28 @@ def test_a_damaged_note_of_an_epoch_begins_the_stage_anew(run: Run, tmp_path: Pa
     told: list[str] = []
     assert outcome(run(recipe, tell=told.append)) == outcome(whole)
     assert "damaged" in told[0]
+
+
+def test_a_disk_that_fills_in_a_stage(run: Run, tmp_path: Path) -> None:
+    """The run ends with a sentence; with space again it goes on after the last noted epoch."""
+    recipe = tg.Recipe([PRUNE])
+    whole = run(recipe, cache=tmp_path / "other")
+    honest, told = writing._write, []
+
+    def full(path: Path, content: bytes) -> None:
+        if "prune: epoch 2" in told:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        honest(path, content)
+
+    def tell(step: str, done: int, of: int) -> None:
+        told.append(step[:14])
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(writing, "_write", full)
+        with pytest.raises(tg.OutputError, match="No space left on device. Free some space"):
+            run(recipe, on_progress=tell)
+    assert outcome(run(recipe, on_progress=tell)) == outcome(whole)
+    assert (told.count("prune: epoch 1"), told.count("prune: epoch 2")) == (1, 2)
 
 
 def test_the_callers_model_and_generators_stay(models: tuple[Any, Any], run: Run) -> None:
