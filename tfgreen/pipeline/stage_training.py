@@ -187,10 +187,14 @@ def _epochs(order: StageOrder, notebook: Notebook) -> tuple[Any, int | None, int
     first = 0 if notebook.unfinished is None else notebook.unfinished.epoch
     if order.data.samples is None:
         return order.data.pipeline, _length(order.data.pipeline), first
-    seeds = [seed_of(order.seed, order.number, epoch) for epoch in range(order.stage.epochs)]
-    names = output_names_of(order.model)
-    size = order.stage.batch_size
-    data, steps = epochs_of(order.data.samples, names, batch_size=size, seeds=seeds, first=first)
+    data, steps = epochs_of(
+        order.data.samples,
+        output_names_of(order.model),
+        batch_size=order.stage.batch_size,
+        seed=seed_of(order.seed, order.number),
+        first=first,
+        epochs=order.stage.epochs,
+    )
     return data, steps, first
 
 

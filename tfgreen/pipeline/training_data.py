@@ -10,6 +10,7 @@ import numpy as np
 
 from tfgreen.data import Samples
 from tfgreen.errors import InvalidDataError
+from tfgreen.training.order import ordered_batches
 
 _INFINITE = -1
 """What `tf.data` calls the cardinality of a dataset without an end."""
@@ -67,28 +68,15 @@ def is_unlabelled(pipeline: Any) -> bool:
 
 
 def epochs_of(
-    samples: Samples, outputs: Sequence[str], *, batch_size: int, seeds: Sequence[int], first: int
+    samples: Samples, outputs: Sequence[str], *, batch_size: int, seed: int, first: int, epochs: int
 ) -> tuple[Any, int]:
-    """One dataset over all epochs from `first` on, and the steps of each.
+    """One dataset over the epochs from `first` to the last of `epochs`, and the steps of each.
 
-    seeds: one for each epoch of the stage; the order of an epoch depends on its seed alone.
+    The order of an epoch depends on the seed and its number alone.
     """
-    import tensorflow as tf
-
-    arrays = _arrays(samples, outputs)
-    count = len(samples)
-
-    def of_epoch(seed: Any) -> Any:
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, 0])
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-
-    def rows(indices: Any) -> Any:
-        return tf.nest.map_structure(lambda array: tf.gather(array, indices), tensors)
-
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, arrays)
-    wanted = tf.constant(list(seeds[first:]), tf.int32)
-    data = tf.data.Dataset.from_tensor_slices(wanted).flat_map(of_epoch).map(rows)
-    return data.prefetch(1), -(-count // batch_size)
+    steps = -(-len(samples) // batch_size)
+    data = ordered_batches(_arrays(samples, outputs), batch_size, seed, first)
+    return data.take(steps * (epochs - first)), steps
 
 
 def batches_of(samples: Samples, outputs: Sequence[str], batch_size: int) -> Any:
