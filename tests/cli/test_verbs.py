@@ -345,3 +345,11 @@ def test_version() -> None:
     told = dict(line.split() for line in others)
     assert told == {k: v for k, v in stack_versions().items() if k != "tfgreen"}
     assert {"python", "numpy", "click"} <= set(told)
+
+
+@pytest.mark.parametrize("name", sorted(tfgreen_command.commands))
+def test_short_help_called_through_the_group_or_alone(name: str) -> None:
+    alone = CliRunner().invoke(tfgreen_command.commands[name], ["-h"])
+    through = run(name, "-h")
+    assert (alone.exit_code, through.exit_code) == (0, 0)
+    assert "-h, --help" in alone.output and "-h, --help" in through.output

@@ -24,6 +24,7 @@ from tfgreen.cli.profiles import profiles
 from tfgreen.cli.recipes import recipes
 from tfgreen.cli.repair import repair
 from tfgreen.cli.report import report
+from tfgreen.cli.verb import HELP_OPTION_NAMES
 from tfgreen.cli.verify import verify
 
 _TERMINATED = 128 + signal.SIGTERM
@@ -41,7 +42,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, wanted: b
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": list(HELP_OPTION_NAMES)},
     epilog="Exit codes: 0 fine, 1 failed, 2 usage, 3 a gate failed or a hash does not match.",
 )
 @click.option(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 FAILED, GATE_FAILED, INTERRUPTED = 1, 3, 130
+HELP_OPTION_NAMES = ("-h", "--help")
 _SHOWS_TRACEBACK = 2
 
 
@@ -21,6 +22,10 @@ class Verb(click.Command):
     """
 
     interrupted = "Interrupted; nothing was written."
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """The group's, also for a verb called alone: click keeps the first option it makes."""
+        return list(HELP_OPTION_NAMES)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; exit with the error's own code if there is one."""
