@@ -176,8 +176,12 @@ def open_run(
     profile: Any, calibration: Any, *, seed: int, cache: Any, data_version: str | None,
     strategy: str | None, custom_objects: str | None, allow_unsafe: bool, samples: int,
     on_progress: OnProgress, tell: Callable[[str], None] | None, fallback: Path,
+    writes: bool = True,
 ) -> Run:  # fmt: skip
-    """Read and check all that a run needs; nothing is trained yet."""
+    """Read and check all that a run needs; nothing is trained yet.
+
+    writes: whether results are kept, and damaged ones thrown away.
+    """
     devices_for(strategy)  # workers have to meet before anything else uses TensorFlow
     chosen, rules = load_recipe(recipe), load_profile(profile)
     _refuse_unknown_teachers(chosen, teachers or {})
@@ -185,7 +189,7 @@ def open_run(
     inputs, outputs = origin.signature
     for source in filter(is_pipeline, (train, validation_data)):
         refuse_unfit(source)
-    store = open_store(cache, fallback, tell or (lambda text: None))
+    store = open_store(cache, fallback, tell or (lambda text: None), is_read_only=not writes)
     on_progress("reading the data", 0, 0)
     given = None if is_pipeline(train) else read_samples(train, inputs=inputs, outputs=outputs)
     held = None

@@ -1,23 +1,28 @@
-"""`plan`: what a run would do, and about how long and how large; nothing is trained."""
+"""`plan`: what a run would do, and about how long and how large; nothing is trained or written."""
 
 from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tfgreen.bundle import Bundle
+from tfgreen.encodings.report import DENSE
 from tfgreen.errors import TfgreenError
+from tfgreen.inspection import ModelInspection, inspect
 from tfgreen.pipeline.compressing import open_run
 from tfgreen.pipeline.exporting import SAMPLES
+from tfgreen.pipeline.file_sizes import Bounds, dense_file_bytes, packed_savings_bytes
 from tfgreen.pipeline.run import Run
 from tfgreen.profile import DEFAULT_PROFILE
 from tfgreen.recipe import Stage
 from tfgreen.records import Document, Record
 
 _EXPORT_SECONDS, _PREPARE_SECONDS = 30.0, 15.0
-_BYTES_OF_A_WEIGHT = {"float16": 2.0, "weights-int4": 0.5}
-_BYTES_AROUND_WEIGHTS = 8_000
+# Training moves the size a little: names become longer or shorter, quantized nodes come and go.
+_SHARE_OF_THE_FILE_AS_IT_CAME = (0.9, 1.05)
 # A training step computes forward, and twice as much backward.
 _PASSES = 3
 _MACS_PER_SECOND = 1e9
@@ -28,21 +33,30 @@ class PlannedStep(Record):
     """A node of a run.
 
     is_done: whether an earlier run did it; None where that depends on a stage before it.
+    is_damaged: whether its kept result is damaged, so that it is made again.
+    epochs_done: those that a run that was killed left behind.
     seconds: what is left of it, about. basis: how they are known.
-    file_bytes: of the file that it gives; about, if it is not done.
+    file_bytes: of the file that an earlier run made.
+    expected_file_bytes: the fewest and the most of one that is not made yet.
     """
 
     name: str
     techniques: tuple[str, ...] = ()
     epochs: int = 0
     is_done: bool | None
+    is_damaged: bool = False
+    epochs_done: int = 0
     seconds: float
     basis: str
     file_bytes: int | None = None
+    expected_file_bytes: tuple[int, int] | None = None
 
 
 class Plan(Document):
-    """All nodes in their order."""
+    """All nodes in their order.
+
+    notes: what is wrong with the cache.
+    """
 
     title: ClassVar[str] = "plan of a compression"
     remedy: ClassVar[str] = "Run with --dry-run again."
@@ -52,6 +66,7 @@ class Plan(Document):
     parameters: int | None
     cache: str
     steps: tuple[PlannedStep, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -81,88 +96,115 @@ def plan(
     Raises:
         TfgreenError: what it would refuse before it trains.
     """
+    told: list[str] = []
     with tempfile.TemporaryDirectory(prefix="tfgreen-") as folder:
         run = open_run(
             model, recipe, train, validation_data, teachers, profile, calibration,
             seed=seed, cache=cache, data_version=data_version, strategy=strategy,
             custom_objects=custom_objects, allow_unsafe=allow_unsafe, samples=samples,
-            on_progress=lambda step, done, of: None, tell=None, fallback=Path(folder),
+            on_progress=lambda step, done, of: None, tell=told.append, fallback=Path(folder),
+            writes=False,
         )  # fmt: skip
-        return _planned(run)
-
-
-def _planned(run: Run) -> Plan:
-    parameters = _parameters(run)
-    pace = run.pace()
-    count = None if run.data.samples is None else len(run.data.samples)
-    size = _file_bytes(run, parameters)
-    _, content = run.model.file
-    known: bytes | None = content
-    steps = [_export_step(run, "as it came", known, pace.get("export"), size)]
-    size = steps[0].file_bytes  # the file as it came, if it is there, is a better guess
-    before = None
-    for number, stage in enumerate(run.recipe.stages):
-        is_done, result = None, None
-        if known is not None:
-            result = run.kept_stage(run.stage_key(number, before))
-            is_done = result is not None
-        seconds = _PREPARE_SECONDS + stage.epochs * _epoch_seconds(run, stage, parameters, pace)
-        steps.append(
-            PlannedStep(
-                name=stage.name,
-                techniques=stage.in_words(),
-                epochs=stage.epochs,
-                is_done=is_done,
-                seconds=0.0 if is_done else seconds,
-                basis=_KNOWN if "sample" in pace else _GUESSED,
-            )
-        )
-        known = None if result is None else result.content
-        before = None if result is None else result.record.model_sha256
-        steps.append(_export_step(run, f"{stage.name}: export", known, pace.get("export"), size))
+        planner = _Planner(run)
+        steps = tuple(planner.steps())
     return Plan(
         recipe_name=run.recipe.name,
-        train_samples=count,
-        parameters=parameters,
+        train_samples=None if run.data.samples is None else len(run.data.samples),
+        parameters=None if planner.layers is None else planner.layers.parameters,
         cache=str(run.store.folder),
-        steps=tuple(steps),
+        steps=steps,
+        notes=tuple(told),
     )
 
 
-def _export_step(
-    run: Run, name: str, content: bytes | None, seconds: float | None, file_bytes: int | None
-) -> PlannedStep:
-    kept = None if content is None else run.kept_bundle(run.export_key(content))
-    is_done = None if content is None else kept is not None
-    return PlannedStep(
-        name=name,
-        is_done=is_done,
-        seconds=0.0 if is_done else seconds or _EXPORT_SECONDS,
-        basis=_GUESSED if seconds is None else _KNOWN,
-        file_bytes=file_bytes if kept is None else len(kept.content),
-    )
+class _Planner:
+    """Walks the nodes of a run in their order, as far as they are known."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._pace = run, run.pace()
+        self.layers = _inspected(run)
+        self._as_it_came: int | None = None
+
+    def steps(self) -> Iterator[PlannedStep]:
+        """An export, and then for each stage its training and its export."""
+        run = self._run
+        known: bytes | None = run.model.file[1]
+        yield self._export("as it came", known, 0)
+        before = None
+        for number, stage in enumerate(run.recipe.stages):
+            key = None if known is None else run.stage_key(number, before)
+            result = None if key is None else run.kept_stage(key)
+            yield self._stage(stage, key, is_done=None if key is None else result is not None)
+            known = None if result is None else result.content
+            before = None if result is None else result.record.model_sha256
+            yield self._export(f"{stage.name}: export", known, number + 1)
+
+    def _stage(self, stage: Stage, key: str | None, *, is_done: bool | None) -> PlannedStep:
+        epochs_done = 0 if key is None or is_done else self._run.epochs_done(key)
+        epochs = stage.epochs - epochs_done
+        seconds = _PREPARE_SECONDS + epochs * self._epoch_seconds()
+        return PlannedStep(
+            name=stage.name,
+            techniques=stage.in_words(),
+            epochs=stage.epochs,
+            is_done=is_done,
+            is_damaged=key in self._run.store.damaged,
+            epochs_done=epochs_done,
+            seconds=0.0 if is_done else seconds,
+            basis=_KNOWN if "sample" in self._pace else _GUESSED,
+        )
+
+    def _export(self, name: str, content: bytes | None, stages: int) -> PlannedStep:
+        """The export after so many stages; content: the model, as far as it is known."""
+        key = None if content is None else self._run.export_key(content)
+        kept = None if key is None else self._run.kept_bundle(key)
+        if not stages and kept is not None:
+            self._as_it_came = _dense_bytes(kept)
+        seconds = self._pace.get("export")
+        return PlannedStep(
+            name=name,
+            is_done=None if key is None else kept is not None,
+            is_damaged=key in self._run.store.damaged,
+            seconds=0.0 if kept is not None else seconds or _EXPORT_SECONDS,
+            basis=_GUESSED if seconds is None else _KNOWN,
+            file_bytes=None if kept is None else len(kept.content),
+            expected_file_bytes=None if kept is not None else self._expected(stages),
+        )
+
+    def _expected(self, stages: int) -> Bounds | None:
+        """Bytes of the file after so many stages."""
+        if self.layers is None:
+            return None
+        layers, profile = self.layers.layers, self._run.profile
+        low, high = dense_file_bytes(layers, profile)
+        if self._as_it_came is not None:  # a better guess
+            low, high = (round(self._as_it_came * share) for share in _SHARE_OF_THE_FILE_AS_IT_CAME)
+        saved = packed_savings_bytes(layers, self._run.recipe.stages[:stages], profile)
+        return low - saved, high
+
+    def _epoch_seconds(self) -> float:
+        samples = self._run.data.samples
+        count = 0 if samples is None else len(samples)
+        if "sample" in self._pace:
+            return count * self._pace["sample"]
+        inputs, _ = self._run.model.signature
+        largest = max(math.prod(size or 1 for size in spec.shape) for spec in inputs)
+        positions = max(largest // 4, 1) if len(inputs[0].shape) > 1 else 1
+        parameters = 0 if self.layers is None else self.layers.parameters
+        return count * _PASSES * parameters * positions / _MACS_PER_SECOND
 
 
-def _epoch_seconds(run: Run, stage: Stage, parameters: int | None, pace: dict[str, float]) -> float:
-    count = 0 if run.data.samples is None else len(run.data.samples)
-    if "sample" in pace:
-        return count * pace["sample"]
-    largest = max(math.prod(s or 1 for s in spec.shape) for spec in run.model.signature[0])
-    positions = max(largest // 4, 1) if len(run.model.signature[0][0].shape) > 1 else 1
-    return count * _PASSES * (parameters or 0) * positions / _MACS_PER_SECOND
-
-
-def _parameters(run: Run) -> int | None:
-    from tfgreen.inspection import inspect
-
+def _inspected(run: Run) -> ModelInspection | None:
+    """The layers of the model; None where its file does not tell them."""
     try:
-        return getattr(inspect(run.model.given), "parameters", None)
+        found = inspect(run.model.model if run.model.source is None else run.model.given)
     except TfgreenError:
         return None
+    return found if isinstance(found, ModelInspection) else None
 
 
-def _file_bytes(run: Run, parameters: int | None) -> int | None:
-    if parameters is None:
-        return None
-    width = _BYTES_OF_A_WEIGHT.get(run.profile.scheme, 1.0)
-    return int(parameters * width) + _BYTES_AROUND_WEIGHTS
+def _dense_bytes(bundle: Bundle) -> int:
+    """The size of a bundle's file with its weights stored plainly."""
+    files = bundle.facts.get("encoding", {}).get("files", ())
+    sizes = [one["size_bytes"] for one in files if one["encoding"] == DENSE]
+    return int(sizes[0]) if sizes else len(bundle.content)

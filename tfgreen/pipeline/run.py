@@ -271,6 +271,11 @@ class Run:
             return None
         return StageResult(Path(name).suffix, files[name], record, ledger)
 
+    def epochs_done(self, key: str) -> int:
+        """The epochs of a stage that a run that was killed left behind."""
+        files = self.store.find_unfinished(key) if self.data_sha256 is not None else None
+        return 0 if files is None else Snapshot.from_files(files).epoch
+
     def kept_bundle(self, key: str) -> Bundle | None:
         """The export of an earlier run."""
         if self.store.find(key) is None:

@@ -47,19 +47,26 @@ class Store:
 
     Args:
         folder: made when something is kept.
-        tell: called with a sentence when an entry is thrown away.
+        tell: called with a sentence when an entry is damaged.
+        is_read_only: leave damaged entries where they are; nothing can be kept.
+
+    Attributes:
+        damaged: the keys of entries that were found damaged.
     """
 
-    def __init__(self, folder: Path, tell: Callable[[str], None] = lambda text: None) -> None:
-        self.folder, self._tell = folder, tell
+    def __init__(
+        self,
+        folder: Path,
+        tell: Callable[[str], None] = lambda text: None,
+        *,
+        is_read_only: bool = False,
+    ) -> None:
+        self.folder, self._tell, self._is_read_only = folder, tell, is_read_only
+        self.damaged: set[str] = set()
 
     def check(self) -> None:
         """Raise OutputError now if nothing can be kept."""
         writing.check_writable(self.folder / "entry")
-
-    def holds(self, key: str) -> bool:
-        """Whether there is an entry, sound or not."""
-        return (self.folder / key / ENTRY).is_file()
 
     def find(self, key: str) -> dict[str, bytes] | None:
         """The files of an entry; None where there is no sound one."""
@@ -86,7 +93,9 @@ class Store:
         """Tell that an entry is damaged, and have it made again."""
         line = " ".join(str(reason).split())[:200]
         self._tell(f"A cached result is damaged and is made again: {key[:12]} ({line}).")
-        shutil.rmtree(self.folder / key, ignore_errors=True)
+        self.damaged.add(key)
+        if not self._is_read_only:
+            shutil.rmtree(self.folder / key, ignore_errors=True)
 
     def path(self, key: str, name: str) -> Path:
         """Where a file of an entry lies."""
@@ -100,7 +109,7 @@ class Store:
     def _read(self, name: str) -> dict[str, bytes] | None:
         folder = self.folder / name
         with writing.explained(folder):
-            if folder.parent.is_dir():
+            if folder.parent.is_dir() and not self._is_read_only:
                 writing.recover(folder)
         if not folder.exists():
             return None
@@ -125,17 +134,22 @@ def _checked(folder: Path) -> dict[str, bytes]:
 
 
 def open_store(
-    cache: str | Path | None, fallback: Path, tell: Callable[[str], None] = lambda text: None
+    cache: str | Path | None,
+    fallback: Path,
+    tell: Callable[[str], None] = lambda text: None,
+    *,
+    is_read_only: bool = False,
 ) -> Store:
     """The store to work with.
 
     cache: a folder; None for the default one, and `fallback` (gone after the run) where that
-        cannot be written, which is told.
+        cannot be written, which is told. is_read_only: as of `Store`.
 
     Raises:
         OutputError: nothing can be written to a folder that was asked for.
     """
-    store = Store(Path(cache) if cache is not None else default_folder(), tell)
+    folder = Path(cache) if cache is not None else default_folder()
+    store = Store(folder, tell, is_read_only=is_read_only)
     try:
         store.check()
     except OutputError as error:
@@ -144,5 +158,5 @@ def open_store(
                 f"The cache cannot be used: {error} Name another folder with --cache (cache=...)."
             ) from error
         tell(f"Nothing is kept for the next run: {error}")
-        return Store(fallback, tell)
+        return Store(fallback, tell, is_read_only=is_read_only)
     return store
