@@ -10,6 +10,7 @@ import tfgreen as tg
 from tests.certificates import certificate_of
 from tests.tiny_models import int8_classifier
 from tfgreen.bundle import Bundle
+from tfgreen.reporting.page.figures import file_facts
 
 FEATURES, CLASSES = 8, 3
 
@@ -43,7 +44,8 @@ def small_data(count: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def made_up_bundle(model: Any, calibration: Any, profile: Any, *rest: Any) -> Bundle:
     """In the place of an export, which takes seconds and is tested elsewhere."""
     content = int8_classifier()
-    return Bundle(content, certificate_of(content, profile=profile.name), profile)
+    facts = {"float_file": file_facts(content)}
+    return Bundle(content, certificate_of(content, profile=profile.name), profile, facts=facts)
 
 
 THREE_STAGES = tg.Recipe(

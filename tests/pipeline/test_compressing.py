@@ -256,6 +256,10 @@ def test_the_output_is_a_bundle_with_its_record(models: tuple[Any, Any], tmp_pat
     assert stage.techniques == ("pruning: sparsity 0.5",)
     assert stage.file is not None
     assert (stage.file.metric, stage.file.value) == ("accuracy", 0.9)
+    before = bundle.compression.before
+    assert before is not None and before.float_file is not None
+    assert before.float_file.parameters == 68
+    assert bundle.facts["float_file"]["file_bytes"] == before.float_file.file_bytes
     assert bundle.ledger is not None
     with pytest.raises(tg.OutputExistsError):
         compress_to(tmp_path / "out", models[0], tg.Recipe([PRUNE]), (X, Y), **options)

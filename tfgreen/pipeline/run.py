@@ -36,7 +36,7 @@ from tfgreen.pipeline.strategies import Devices, devices_for
 from tfgreen.pipeline.training_data import TrainingData
 from tfgreen.profile import ExportProfile
 from tfgreen.recipe import Recipe
-from tfgreen.recipe.record import FileFigures, LayerSkipped, Spent, StageRecord
+from tfgreen.recipe.record import FileFigures, FloatFile, LayerSkipped, Spent, StageRecord
 from tfgreen.stack import stack_versions
 from tfgreen.verification.certificate import Certificate
 
@@ -307,6 +307,7 @@ def figures_of(bundle: Bundle) -> FileFigures:
     """What a bundle's file is worth."""
     certificate = bundle.certificate
     metric = next(iter(certificate.metrics), None)
+    float_file = bundle.facts.get("float_file")
     return FileFigures(
         sha256=sha256(bundle.content),
         file_bytes=len(bundle.content),
@@ -314,6 +315,7 @@ def figures_of(bundle: Bundle) -> FileFigures:
         metric=None if metric is None else metric.kind,
         value=None if metric is None else metric.kernel_sets.get(_truth(certificate)),
         float_value=None if metric is None else metric.float_model,
+        float_file=None if float_file is None else FloatFile.model_validate(float_file),
     )
 
 

@@ -36,12 +36,24 @@ class Spent(Record):
     source: str
 
 
+class FloatFile(Record):
+    """The float `.tflite` of a model: bytes plain and with gzip -9, numbers in constants,
+    multiply-accumulates of a call, and the share of zeros among the weights."""
+
+    file_bytes: int
+    gzip_bytes: int
+    parameters: int
+    macs: int
+    zero_share: float | None = None
+
+
 class FileFigures(Record):
     """The `.tflite` that the model became after a stage.
 
     file_bytes, gzip_bytes: as it is, and compressed with gzip.
     metric: "accuracy" or "mean-absolute-error", with its value on the profile's truth kernel set
         and that of the float model it was made of; None where there were no labels to judge by.
+    float_file: of the float model it was made of.
     """
 
     sha256: Sha256
@@ -50,6 +62,7 @@ class FileFigures(Record):
     metric: str | None = None
     value: float | None = None
     float_value: float | None = None
+    float_file: FloatFile | None = None
 
 
 class StageRecord(Record):

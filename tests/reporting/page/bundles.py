@@ -13,11 +13,20 @@ from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.manifest import sha256
 from tfgreen.profile import load_profile
-from tfgreen.recipe.record import CompressionRecord, FileFigures, LayerSkipped, StageRecord
+from tfgreen.recipe.record import (
+    CompressionRecord,
+    FileFigures,
+    FloatFile,
+    LayerSkipped,
+    StageRecord,
+)
 from tfgreen.verification.answer_changes import AnswerChange, AnswerChanges, ClassScore
 from tfgreen.verification.certificate import KernelResult, LayerFidelity, TensorSaturation
 
 HOSTILE = "</style><script>alert('\u202epwned')</script>\"'><img src=x onerror=alert(1)> עברית"
+GIVEN_FLOAT_FILE = FloatFile(
+    file_bytes=9_000, gzip_bytes=8_000, parameters=2_000, macs=128, zero_share=0.0
+)
 VERSIONS = {"python": "3.11.7", "tfgreen": "0.1.0"}
 
 
@@ -116,7 +125,9 @@ def trained(bundle: Bundle) -> Bundle:
         recipe='[[stages]]\nname = "prune"\n',
         seed=7,
         model_sha256="6" * 64,
-        before=file.model_copy(update={"value": 0.97, "float_value": 0.975}),
+        before=file.model_copy(
+            update={"value": 0.97, "float_value": 0.975, "float_file": GIVEN_FLOAT_FILE}
+        ),
         stages=stages,
     )
     return replace(bundle, compression=record)

@@ -40,6 +40,25 @@ def test_figures_by_hand() -> None:
     assert report.spent_total.method == "modelled"
 
 
+def test_after_a_recipe_all_figures_are_held_against_the_given_model() -> None:
+    bundle = bundles.trained(bundles.bundle_of())
+    report = report_of(bundle)
+    before = {one.key: one.before.typical for one in report.figures if one.before is not None}
+    assert before == {
+        "metric/scores/micro": 0.975, "metric/scores/reference": 0.975,
+        "file_bytes": 9_000, "gzip_bytes": 8_000, "parameters": 2_000, "macs": 128,
+    }  # fmt: skip
+    assert figure(report, "agreement").label == "Same answer as the trained float model"
+    record = bundle.compression
+    assert record is not None and record.before is not None
+    old = record.model_copy(
+        update={"before": record.before.model_copy(update={"float_file": None})}
+    )
+    known = report_of(replace(bundle, compression=old))
+    assert figure(known, "file_bytes").before is None  # and not the trained model's
+    assert "sizes before" in {one.what for one in known.skipped}
+
+
 def test_layers_join_what_the_certificate_holds() -> None:
     connected, softmax = report_of(bundles.bundle_of()).layers
     assert (connected.sqnr_db, connected.ideal_sqnr_db) == (31.52, 40)

@@ -29,15 +29,17 @@ def test_a_recipe_is_held_against_the_model_that_it_was_given() -> None:
     bundle = bundles.trained(bundles.bundle_of())
     told = "2.9 KB, 2.0 KB with gzip; accuracy 97.0 % (in float 97.5 %)."
     page = rendered(render_markdown([report_of(bundle)]))
-    assert f"as the recipe left it. The model that the recipe was given, as a file: {told}" in page
+    assert f"that the recipe was given. Exported without the recipe: {told}" in page
     assert told in render_html([report_of(bundle)])
-    tile = tiles_of(report_of(bundle))[0]
-    lost = 97.5 - float(tile.number.removesuffix(" %"))
-    assert tile.note == f"−{lost:.2f} points; before the recipe 97.5 %"
-    assert tile.outcome == "loss"
+    answers, file, *_ = tiles_of(report_of(bundle))
+    lost = 97.5 - float(answers.number.removesuffix(" %"))
+    assert answers.note == f"−{lost:.2f} points; before the recipe 97.5 %"
+    assert answers.outcome == "loss"
+    smaller = 9_000 / len(bundle.content)
+    assert file.note == f"{smaller:.2f}× smaller than 8.8 KB before the recipe"
     assert bundle.compression is not None
     plain = replace(bundle, compression=bundle.compression.model_copy(update={"stages": ()}))
-    assert "recipe left it" not in render_markdown([report_of(plain)])
+    assert "Exported without the recipe" not in render_markdown([report_of(plain)])
     assert "before the recipe" not in render_html([report_of(plain)])
 
 

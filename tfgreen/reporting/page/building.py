@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfgreen.footprint.entry import LedgerDocument, Total
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.inspection.tflite_file import inspect_tflite
+from tfgreen.reporting.page.baseline import baseline_of, judge_text
 from tfgreen.reporting.page.figures import cost_figures, figures_of
 from tfgreen.reporting.page.layers import first_culprit, layer_lines, plain_model
 from tfgreen.reporting.page.record import (
@@ -47,7 +48,6 @@ def report_of(
     model = plain_model(bundle.content)
     layers = layer_lines(model, inspection, certificate)
     stages = tuple(_stages(bundle.ledger))
-    before = bundle.facts.get("float_file")
     truth = profile.kernel_sets.truth
     return BundleReport(
         name=name or _name(bundle.facts),
@@ -73,7 +73,8 @@ def report_of(
                 inspection,
                 certificate,
                 profile,
-                before if isinstance(before, Mapping) else {},
+                baseline_of(bundle),
+                judge_text(bundle.compression),
             ),
             *(() if cost is None else cost_figures(cost)),
         ),

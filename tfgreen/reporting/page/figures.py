@@ -9,6 +9,7 @@ from typing import Any
 from tfgreen.inspection.records import TfliteInspection
 from tfgreen.inspection.tflite_file import inspect_tflite
 from tfgreen.profile import ExportProfile
+from tfgreen.reporting.page.baseline import Baseline
 from tfgreen.reporting.page.record import CostAccount, Figure, Value
 from tfgreen.verification.certificate import Certificate, Metric
 
@@ -40,17 +41,23 @@ def figures_of(
     inspection: TfliteInspection,
     certificate: Certificate,
     profile: ExportProfile,
-    before: Mapping[str, Any],
+    baseline: Baseline,
+    judge: str,
 ) -> Iterator[Figure]:
-    """Accuracy on every kernel set, fidelity, sizes, memory, in the order of the page."""
+    """Accuracy on every kernel set, fidelity, sizes, memory, in the order of the page.
+
+    baseline: what was before. judge: the model whose answers fidelity is about, in words.
+    """
     for metric in certificate.metrics:
-        yield from _metric_figures(metric, certificate)
-    yield from _fidelity_figures(certificate, profile)
-    yield from _size_figures(_facts(content, inspection), before, profile)
+        yield from _metric_figures(metric, certificate, baseline.metrics.get(metric.output))
+    yield from _fidelity_figures(certificate, profile, judge)
+    yield from _size_figures(_facts(content, inspection), baseline.sizes, profile)
     yield from _memory_figures(certificate, profile)
 
 
-def _metric_figures(metric: Metric, certificate: Certificate) -> Iterator[Figure]:
+def _metric_figures(
+    metric: Metric, certificate: Certificate, before: float | None
+) -> Iterator[Figure]:
     is_accuracy = metric.kind == "accuracy"
     name = "Accuracy" if is_accuracy else "Mean absolute error"
     several = len(certificate.metrics) > 1
@@ -62,18 +69,20 @@ def _metric_figures(metric: Metric, certificate: Certificate) -> Iterator[Figure
             key=f"metric/{metric.output}/{kernel_set}",
             label=f"{name}{output} on {kernel_set}{role}",
             unit="share" if is_accuracy else "error",
-            before=None if metric.float_model is None else Value.exactly(metric.float_model),
+            before=None if before is None else Value.exactly(before),
             after=Value.exactly(value),
             better="more" if is_accuracy else "less",
             how=f"on {metric.samples.get(kernel_set, 0):,} labelled samples",
         )
 
 
-def _fidelity_figures(certificate: Certificate, profile: ExportProfile) -> Iterator[Figure]:
+def _fidelity_figures(
+    certificate: Certificate, profile: ExportProfile, judge: str
+) -> Iterator[Figure]:
     if certificate.agreement is not None:
         yield Figure(
             key="agreement",
-            label="Same answer as the float model",
+            label=f"Same answer as {judge}",
             unit="share",
             after=Value.exactly(certificate.agreement),
             better="more",
@@ -86,7 +95,7 @@ def _fidelity_figures(certificate: Certificate, profile: ExportProfile) -> Itera
             unit="dB",
             after=Value.exactly(certificate.sqnr_db),
             better="more",
-            how="before a trailing softmax, on the truth",
+            how=f"against {judge}, before a trailing softmax, on the truth",
             limit=profile.limits.sqnr_db,
         )
 

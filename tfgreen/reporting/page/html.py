@@ -10,12 +10,12 @@ from typing import Any
 
 from tfgreen.errors import MissingDependencyError
 from tfgreen.footprint.wording import seconds_text
+from tfgreen.reporting.page.baseline import before_text, judge_text
 from tfgreen.reporting.page.plots import Plot, curve_plot, sqnr_plot
 from tfgreen.reporting.page.record import BundleReport, KernelCell, LayerLine
 from tfgreen.reporting.page.side_by_side import rows_of
 from tfgreen.reporting.page.tiles import tiles_of
 from tfgreen.reporting.page.values import (
-    before_text,
     change_text,
     file_text,
     outcome_of,
@@ -72,6 +72,7 @@ def _environment() -> Any:
         "code": _code,
         "decibel": decibel_text,
         "file": file_text,
+        "judge": judge_text,
         "outcome": outcome_of,
         "prose": _prose,
         "range": range_text,

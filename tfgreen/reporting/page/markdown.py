@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tfgreen.manifest import REPORT_HTML
+from tfgreen.reporting.page.baseline import before_text
 from tfgreen.reporting.page.record import BundleReport
 from tfgreen.reporting.page.side_by_side import rows_of
-from tfgreen.reporting.page.values import before_text, change_text, value_text
+from tfgreen.reporting.page.values import change_text, value_text
 from tfgreen.reporting.wording import printable
 
 _MOST_LINES = 10

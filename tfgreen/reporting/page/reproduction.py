@@ -11,6 +11,7 @@ from tfgreen.errors import TfgreenError
 from tfgreen.manifest import sha256
 from tfgreen.profile import ExportProfile, load_profile
 from tfgreen.recipe.record import CompressionRecord
+from tfgreen.reporting.page.baseline import baseline_of
 from tfgreen.reporting.page.record import Reproduction, Skipped
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ def skipped_of(bundle: Bundle, *, has_cost: bool) -> Iterator[Skipped]:
             for one in stage.skipped:
                 what = f"{one.technique} of {one.kind} '{one.layer}' in stage {stage.name}"
                 yield Skipped(what=what, why=one.reason)
-    if bundle.facts.get("float_file") is None:
-        yield Skipped(what="sizes before", why="The bundle does not tell of its float file.")
+    if not baseline_of(bundle).sizes:
+        yield Skipped(what="sizes before", why="The bundle does not tell of the float file.")
     if not has_cost:
         yield Skipped(
             what="latency, joules and grams of an inference",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tfgreen.footprint.wording import seconds_text
+from tfgreen.reporting.page.baseline import given_to_recipe, judge_text
 from tfgreen.reporting.page.record import BundleReport, Figure, Value
 from tfgreen.reporting.page.values import change_text, outcome_of, value_text
 from tfgreen.reporting.wording import share_text
@@ -33,20 +34,22 @@ def _answers(report: BundleReport) -> Iterator[Tile]:
     metric = next((one for one in report.figures if one.key.startswith("metric/")), None)
     if metric is not None:
         name = metric.label.split(" on ")[0]
-        whose, recipe = "float", report.compression
-        given = recipe.before if recipe is not None and recipe.stages else None
-        if given is not None and given.float_value is not None:
-            whose, before = "before the recipe", Value.exactly(given.float_value)
-            metric = metric.model_copy(update={"before": before})
-        note = f"{change_text(metric)}; {whose} {value_text(metric.before, metric.unit)}"
+        note = change_text(metric)
+        if metric.before is not None:
+            whose = "float" if given_to_recipe(report.compression) is None else "before the recipe"
+            note += f"; {whose} {value_text(metric.before, metric.unit)}"
         yield Tile(name, value_text(metric.after, metric.unit), note, outcome_of(metric))
     elif "agreement" in figures:
         agreement = figures["agreement"]
         text = value_text(agreement.after, agreement.unit)
-        yield Tile("Same answers", text, "as the float model; no labels were given")
+        yield Tile(
+            "Same answers", text, f"as {judge_text(report.compression)}; no labels were given"
+        )
     elif "sqnr" in figures:
         sqnr = figures["sqnr"]
-        yield Tile("SQNR", value_text(sqnr.after, sqnr.unit), "against the float model")
+        yield Tile(
+            "SQNR", value_text(sqnr.after, sqnr.unit), f"against {judge_text(report.compression)}"
+        )
 
 
 def _size(report: BundleReport) -> Iterator[Tile]:
@@ -55,6 +58,8 @@ def _size(report: BundleReport) -> Iterator[Tile]:
         note = change_text(file)
         if file.before is not None:
             note += f" than {value_text(file.before, file.unit)}"
+            if given_to_recipe(report.compression) is not None:
+                note += " before the recipe"
         yield Tile("File", value_text(file.after, file.unit), note, outcome_of(file))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.wording import amount_text, plain_amount_text, seconds_text
-from tfgreen.recipe.record import CompressionRecord, FileFigures
+from tfgreen.recipe.record import FileFigures
 from tfgreen.reporting.page.record import Figure, LayerLine, Unit, Value
 from tfgreen.reporting.summary import metric_value
 from tfgreen.reporting.wording import ABSENT, bytes_text, share_text
@@ -62,16 +62,6 @@ def file_text(file: FileFigures) -> str:
         text += f"; {file.metric.replace('-', ' ')} {metric_value(file.metric, file.value)}"
         if file.float_value is not None:
             text += f" (in float {metric_value(file.metric, file.float_value)})"
-    return text
-
-
-def before_text(compression: CompressionRecord | None) -> str:
-    """What "before" is in the report of a recipe: not yet the model that was given to it."""
-    if compression is None or not compression.stages:
-        return ""
-    text = "Before is the float model as the recipe left it."
-    if compression.before is not None:
-        text += f" The model that the recipe was given, as a file: {file_text(compression.before)}."
     return text
 
 
