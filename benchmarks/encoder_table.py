@@ -17,6 +17,7 @@ import numpy as np
 
 from tfgreen.errors import GateError
 from tfgreen.generative.perplexity import perplexity_change, token_losses
+from tfgreen.wording import share_text
 
 VOCABULARY, LENGTH = 25, 16
 
@@ -91,11 +92,14 @@ def print_rows(seed: int) -> None:
         scores = scores_of(content, tokens)
         losses = [token_losses(one, labels)[:, None] for one in (told, scores)]
         change = perplexity_change(*losses)
-        accuracies = [float((one.argmax(axis=-1) == labels).mean()) for one in (told, scores)]
+        accuracies = [
+            share_text(float((one.argmax(axis=-1) == labels).mean()), 2) for one in (told, scores)
+        ]
+        low, high = (share_text(one, 2, signed=True) for one in (change.low, change.high))
         print(
-            f"| {seed} | {mask_value:g} | {accuracies[0]:.2%} | {accuracies[1]:.2%} "
+            f"| {seed} | {mask_value:g} | {' | '.join(accuracies)} "
             f"| {change.float_model:.4f} | {change.file:.4f} "
-            f"| {change.low:+.2%} to {change.high:+.2%} | {len(content):,} | {verdict} |",
+            f"| {low} to {high} | {len(content):,} | {verdict} |",
             flush=True,
         )
 

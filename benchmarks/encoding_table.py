@@ -19,6 +19,7 @@ from typing import Any
 import tfgreen as tg
 from tfgreen.demonstration.keyword_spotter import train_keyword_spotter
 from tfgreen.demonstration.keywords import Keywords, load_keywords
+from tfgreen.wording import share_text
 
 PROFILES = ("mobile-int8", "mobile-float16", "microcontroller-int8")
 CALIBRATION_SAMPLES = 200
@@ -71,7 +72,7 @@ def _rows(path: Path, keywords: Keywords, profile: str) -> Iterator[list[str]]:
             file["encoding"] + (f" ({methods})" if methods else ""),
             *("–" if number is None else f"{number:,}" for number in numbers),
             "yes" if file["chosen"] else "no",
-            f"{accuracy:.1%}" if file["chosen"] else "",
+            share_text(accuracy) if file["chosen"] else "",
         ]
 
 

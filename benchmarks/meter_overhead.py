@@ -34,6 +34,7 @@ from benchmarks.models import NETWORKS, cached_model
 from tfgreen.benchmarking.timings import ratio_of
 from tfgreen.footprint.callback import MeterCallback
 from tfgreen.footprint.ledger import Ledger
+from tfgreen.wording import share_text
 
 NETWORK = "ds-cnn"
 PLAIN, TARGET_SHARE = "without", 0.01
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
         ("callback", "hooks' share, processor", "hooks, wall", "ratio, processor", "ratio, wall"),
         [row(name, fits) for name in callbacks if name != PLAIN],
     )
-    print(f"\nTarget: at most {TARGET_SHARE:.0%}.")
+    print(f"\nTarget: at most {share_text(TARGET_SHARE, 0)}.")
 
 
 def new_ledger(folder: str) -> Ledger:
@@ -92,7 +93,7 @@ def row(name: str, fits: dict[str, list[Fit]]) -> tuple[str, ...]:
     hooks = statistics.median(fit.wall_of_hooks for fit in mine)
     return (
         name,
-        f"{share.median:.3%} [{share.low:.3%}, {share.high:.3%}]",
+        f"{share_text(share.median, 3)} [{share_text(share.low, 3)}, {share_text(share.high, 3)}]",
         f"{1000 * hooks:.1f} ms a fit",
         f"{cpu.median:.4f} [{cpu.low:.4f}, {cpu.high:.4f}]",
         f"{wall.median:.4f} [{wall.low:.4f}, {wall.high:.4f}]",

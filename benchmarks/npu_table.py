@@ -26,6 +26,7 @@ from tfgreen.pipeline import make_bundle
 from tfgreen.profile import ExportProfile, load_profile
 from tfgreen.targets import examine
 from tfgreen.targets.ethos_u import Compiled, compile_for_npu
+from tfgreen.wording import share_text
 
 NAMES = ("ds-cnn", "resnet8", "mobilenetv1", "autoencoder")
 PROFILES = ("ethos-u55-int8", "ethos-u65-int8", "ethos-u85-int8")
@@ -103,7 +104,7 @@ def rows(name: str) -> Iterator[tuple[str, ...]]:
             *(f"{size:,}" for size in (figures.sram_bytes, figures.dram_bytes)),
             *(f"{size:,}" for size in (figures.flash_bytes, len(bundle.content))),
             f"{len(compiled.content):,}",
-            f"{compiled.npu_share_of_macs or 0:.0%}",
+            share_text(compiled.npu_share_of_macs or 0, 0),
             f"{figures.cpu_op_count} of {compiled.op_count}",
             f"{seconds_of(bundle, profile):.1f}",
         )

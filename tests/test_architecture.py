@@ -30,6 +30,7 @@ LEVELS = (
         "stack",
         "source_text",
         "user_code",
+        "wording",
         "writing",
     },
     {

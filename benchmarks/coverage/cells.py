@@ -19,6 +19,7 @@ from benchmarks.coverage.conditioning import Task, conditioned
 from benchmarks.coverage.records import COLUMNS, Cell
 from benchmarks.coverage.zoo import Row
 from tfgreen.errors import TfgreenError
+from tfgreen.wording import share_text
 
 if TYPE_CHECKING:
     from tfgreen.verification import Certificate
@@ -152,7 +153,8 @@ def prune(bench: Bench) -> dict[str, float]:
     figures, kernels = _compressed(bench, tg.Pruning(sparsity=SPARSITY), "pruned")
     sparsity = float(np.mean(np.concatenate([array.ravel() for array in kernels]) == 0))
     _require(
-        abs(sparsity - SPARSITY) < 0.01, f"the weights of pruned layers are {sparsity:.1%} zeros"
+        abs(sparsity - SPARSITY) < 0.01,
+        f"the weights of pruned layers are {share_text(sparsity)} zeros",
     )
     return {"sparsity": sparsity, **figures}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.coverage.records import COLUMNS, Cell, Record
 from benchmarks.coverage.zoo import ROWS, Row
+from tfgreen.wording import share_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
 Figures = Mapping[str, float]
@@ -159,13 +160,13 @@ def _decibels(figures: Figures) -> str:
 _WORDS = {"refused": "refused", "failed": "**fails**"}
 _FIGURES: dict[str, Callable[[Figures], str]] = {
     "bridge": lambda x: f"{x['difference']:.0e}" if x["difference"] else "0",
-    "prune-at-once": lambda x: f"{x['sparsity']:.1%}".replace("%", " %"),
-    "prune": lambda x: f"{x['sparsity']:.1%}".replace("%", " %"),
+    "prune-at-once": lambda x: share_text(x["sparsity"], 1),
+    "prune": lambda x: share_text(x["sparsity"], 1),
     "cluster": lambda x: f"{x['values']:.0f} values",
     "qat": lambda x: f"{x['start_db']:.0f} dB",
     "export": lambda x: _decibels(x),
     "export-qat": lambda x: (
-        f"{x['max_quanta']:.0f} ({x['differing_share']:.0%}), {_decibels(x)}".replace("%", " %")
+        f"{x['max_quanta']:.0f} ({share_text(x['differing_share'], 0)}), {_decibels(x)}"
     ),
 }
 

@@ -206,7 +206,7 @@ def test_noise_is_told_with_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     uneven = [[[1.0 + index % 2, 1.0]] for index in range(20)]
     blocks = [[block[0] for block in uneven], [block[0] for block in uneven]]
     text = made_up(monkeypatch, [1, 1], blocks=blocks).text()
-    assert "Noisy: int8.tflite on xnnpack with 1 thread scatters by 67%" in text
+    assert "Noisy: int8.tflite on xnnpack with 1 thread scatters by 67 %" in text
     assert "Noisy" not in made_up(monkeypatch, [1, 1], blocks=blocks).text(notes=False)
 
 

@@ -101,7 +101,7 @@ def test_table_and_facts(model: Any) -> None:
         "layer",
         "kind",
         "weights",
-        "50%",
+        "50 %",
     ]
     assert len(rows) == 2
     facts = json.loads(json.dumps(scan.to_facts()))

@@ -19,6 +19,7 @@ from tfgreen.data import (
 )
 from tfgreen.errors import InvalidDataError
 from tfgreen.signature import InputSpec
+from tfgreen.wording import share_text
 
 KEYWORDS = Path(__file__).parents[2] / "tfgreen" / "demonstration" / "keywords.npz"
 SPEC = InputSpec("image", (12, 12, 1), "float32")
@@ -108,7 +109,7 @@ def test_clipped_and_too_wide_ranges():
     limit = 1.1 * narrow.inputs["image"].max()
     share = np.mean(OTHER.inputs["image"] > limit)
     assert clipped.evidence["evaluation_outside_share"] == pytest.approx(share, abs=1e-3)
-    assert f"{share:.1%}" in clipped.message
+    assert share_text(share) in clipped.message
     assert audited(wide, OTHER)["values-too-wide"].severity == "warning"
 
 

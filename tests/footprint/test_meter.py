@@ -21,6 +21,7 @@ from tfgreen.footprint.counters import PassedOver
 from tfgreen.footprint.cpu_time import MachineTime, own_cpu_seconds
 from tfgreen.footprint.meter import Meter
 from tfgreen.footprint.sources import find_sources
+from tfgreen.wording import share_text
 
 NOWHERE = Path("/nonexistent")
 BURN = "import time\nwhile time.process_time() < {}: pass"
@@ -70,7 +71,7 @@ def test_a_process_is_attributed_its_share(tree: PowercapTree, tmp_path: Path) -
     assert reading.joules.typical == pytest.approx(100.0 * share, rel=0.01)
     assert 0 < reading.joules.low <= reading.joules.typical < reading.joules.high
     assert reading.joules.high == pytest.approx(100.0)
-    assert f"{share:.1%} is attributed to this process" in reading.parts[0].how
+    assert f"{share_text(share)} is attributed to this process" in reading.parts[0].how
 
 
 def test_without_the_machine_s_time_the_share_is_of_the_capacity(

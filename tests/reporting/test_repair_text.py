@@ -34,14 +34,14 @@ def test_every_step_with_its_numbers() -> None:
     rows = [line for line in text.splitlines() if "cross-layer equalization" in line]
     assert "3.2 dB" in rows[0]
     assert "21.5 dB" in rows[0]
-    assert "99.0%" in rows[0]
+    assert "99.0 %" in rows[0]
     assert "yes" in rows[0].split()
     assert "48 held-back samples" in text
 
 
 def test_sensitivity_starts_with_the_largest_gain() -> None:
     text = text_of(record(WIDER))
-    assert text.index("75.0%") < text.index("12.5%")
+    assert text.index("75.0 %") < text.index("12.5 %")
     assert "1,024" in text
 
 

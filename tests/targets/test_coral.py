@@ -196,7 +196,7 @@ def test_everything_after_the_first_objection_stays_on_the_cpu() -> None:
     assert (fit.op_count, fit.mapped_op_count) == (2, 1)
     found = checks_of(fit)
     assert found["edgetpu-mapping"].status == found["edgetpu-op"].status == "warning"
-    assert "takes 1 of 2 ops, 100.0% of the multiply-acc" in found["edgetpu-mapping"].message
+    assert "takes 1 of 2 ops, 100 % of the multiply-acc" in found["edgetpu-mapping"].message
     assert "GATHER 'm_1/pick_1/GatherV2' of layer 'pick'" in found["edgetpu-op"].message
 
 

@@ -96,7 +96,7 @@ def test_another_class_on_xnnpack_counts_against_the_limit() -> None:
     (failed,), (passed,) = checks(replayed(golden, strict)), checks(replayed(golden, loose))
     assert (failed.status, passed.status) == ("failed", "passed")
     assert failed.measured == 0.125 and failed.limit == 0.1
-    assert "the class changes for 12.5% (limit 10.0%)" in failed.message
+    assert "the class changes for 12.5 % (limit 10.0 %)" in failed.message
 
 
 def test_steps_count_against_the_limit_if_the_profile_has_one() -> None:

@@ -59,7 +59,7 @@ def test_the_share_of_changed_classes_is_limited() -> None:
     assert check.status == "failed"
     assert check.message == (
         "xnnpack against the truth: 2 of 6 samples differ, by at most 3 quanta; the class "
-        "changes for 1 (16.7%, limit 10.0%)."
+        "changes for 1 (16.7 %, limit 10.0 %)."
     )
 
 

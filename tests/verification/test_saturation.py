@@ -121,9 +121,9 @@ def entry(clipped: float | None = 0.0, bits: float | None = None) -> TensorSatur
 @pytest.mark.parametrize(
     ("result", "made_up", "name", "status", "words"),
     [
-        (entry(0.2), False, "saturation", "warning", "CONV_2D 'y' with 20.00%"),
-        (entry(0.2), False, "saturation", "warning", "1 tensor of 1 loses more than 1% of its"),
-        (entry(0.005), False, "saturation", "passed", "0 tensors of 1 lose more than 1%"),
+        (entry(0.2), False, "saturation", "warning", "CONV_2D 'y' with 20.00 %"),
+        (entry(0.2), False, "saturation", "warning", "1 tensor of 1 loses more than 1 % of its"),
+        (entry(0.005), False, "saturation", "passed", "0 tensors of 1 lose more than 1 %"),
         (entry(0.2), True, "saturation", "skipped", "made up"),
         (entry(0.0, 9.25), False, "accumulators", "passed", "has 9.2 bits left"),
         (entry(0.0, 0.5), False, "accumulators", "warning", "twice as large"),

@@ -18,7 +18,8 @@ from tfgreen.footprint.wording import (
     seconds_text,
 )
 from tfgreen.reporting.tables import bullet, heading, table, to_text
-from tfgreen.reporting.wording import ABSENT, bytes_text
+from tfgreen.reporting.wording import bytes_text
+from tfgreen.wording import ABSENT
 
 _WIDTH = 160
 

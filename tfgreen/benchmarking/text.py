@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tfgreen.benchmarking.record import Benchmark, Row
+from tfgreen.wording import share_text
 
 _NONE = "–"
 _KIBIBYTE = 1024
@@ -77,7 +78,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _share(share: float | None) -> str:
-    return _NONE if share is None else f"{share:.0%}"
+    return _NONE if share is None else share_text(share, 0)
 
 
 def _warnings(benchmark: Benchmark) -> Iterator[str]:
@@ -85,9 +86,10 @@ def _warnings(benchmark: Benchmark) -> Iterator[str]:
         if row.noise is not None and row.noise.verdict == "noisy":
             yield (
                 f"Noisy: {row.file} on {row.kernel_set} with {row.threads} "
-                f"thread{'s' if row.threads > 1 else ''} scatters by {row.noise.spread_share:.0%} "
-                f"and drifts by {row.noise.drift_share:.0%}: do not quote its times; the "
-                "comparisons above hold, since files took turns."
+                f"thread{'s' if row.threads > 1 else ''} scatters by "
+                f"{share_text(row.noise.spread_share, 0)} and drifts by "
+                f"{share_text(row.noise.drift_share, 0)}: do not quote its times; the comparisons "
+                "above hold, since files took turns."
             )
 
 

@@ -11,7 +11,8 @@ from tfgreen.benchmarking.text import seconds_text
 from tfgreen.comparison.record import Comparison, WidthRow
 from tfgreen.intervals import Estimate
 from tfgreen.reporting.tables import bullet, table, to_text
-from tfgreen.reporting.wording import ABSENT, decibel_text
+from tfgreen.reporting.wording import decibel_text
+from tfgreen.wording import ABSENT, share_text
 
 _WIDTH = 160
 _KIND = {"accuracy": "accuracy", "mean-absolute-error": "error", "agreement": "agreement"}
@@ -109,7 +110,8 @@ def _sentences(comparison: Comparison) -> Iterator[str]:
             )
         if row.noise is not None and row.noise.verdict == "noisy":
             yield (
-                f"{row.width}: the time is noisy (it scatters by {row.noise.spread_share:.0%}); "
+                f"{row.width}: the time is noisy (it scatters by "
+                f"{share_text(row.noise.spread_share, 0)}); "
                 "its ratio to float32 was taken round by round."
             )
     for one in comparison.rows[0].runtimes if comparison.rows else ():

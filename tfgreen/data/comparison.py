@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfgreen.data.findings import Finding
+from tfgreen.wording import share_text
 
 # Unscaled pixels (0..255 against 0..1) give a ratio of 255; honest samplings of one source give
 # about 1.
@@ -43,14 +44,15 @@ def compare_values(name: str, calibration: np.ndarray, evaluation: np.ndarray) -
         return Finding("error", "values-far-apart", f"{told}. {remedy}", evidence)
     if outside > _SOME_OUTSIDE:
         message = (
-            f"{told}: {outside:.1%} of the evaluation's values lie outside the calibration's "
-            "range and will be clipped. Calibrate with more varied samples."
+            f"{told}: {share_text(outside)} of the evaluation's values lie outside the "
+            "calibration's range and will be clipped. Calibrate with more varied samples."
         )
         return Finding("warning", "values-clipped", message, evidence)
     if enough and unused > _MANY_OUTSIDE:
         message = (
-            f"{told}: {unused:.1%} of the calibration's values lie outside the evaluation's "
-            "range, and wide ranges make coarse steps. Were both prepared in the same way?"
+            f"{told}: {share_text(unused)} of the calibration's values lie outside the "
+            "evaluation's range, and wide ranges make coarse steps. Were both prepared in the "
+            "same way?"
         )
         return Finding("warning", "values-too-wide", message, evidence)
     return None

@@ -17,6 +17,7 @@ from tfgreen.footprint.ledger import Ledger
 from tfgreen.pipeline import ExportOptions, float_file, make_bundle
 from tfgreen.profile import load_profile
 from tfgreen.tflite import ConversionOptions
+from tfgreen.wording import share_text
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -116,7 +117,7 @@ def _train(path: Path, keywords: Keywords, tell: OnProgress) -> tuple[int, float
     model = train_keyword_spotter(
         keywords,
         on_epoch=lambda epoch, epochs, accuracy: tell(
-            f"training, {accuracy:.1%} of the training clips right", epoch, epochs
+            f"training, {share_text(accuracy)} of the training clips right", epoch, epochs
         ),
     )
     model.save(path)

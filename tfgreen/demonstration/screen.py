@@ -10,8 +10,9 @@ from rich.text import Text
 from tfgreen.demonstration.demo import DemoResult
 from tfgreen.manifest import REPORT_HTML
 from tfgreen.reporting.tables import bullet, heading, status, table
-from tfgreen.reporting.wording import bytes_text, decibel_text, share_text
+from tfgreen.reporting.wording import bytes_text, decibel_text
 from tfgreen.verification.certificate import Certificate
+from tfgreen.wording import share_text
 
 
 def demo_screen(result: DemoResult) -> RenderableType:

@@ -9,6 +9,7 @@ from tfgreen.footprint.counters import Counter
 from tfgreen.footprint.cpu_time import MachineTime
 from tfgreen.footprint.estimate import Watts
 from tfgreen.footprint.reading import Part
+from tfgreen.wording import share_text
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ def measured_part(counter: Counter, joules: float, share: Share, *, of_machine: 
     return _part(
         counter,
         amount,
-        f"{counter.how}: {joules:.4g} J in all, of which {typical:.1%} is attributed to this "
-        f"process and its children, their share {how}; at least {share.low:.1%}, at most all",
+        f"{counter.how}: {joules:.4g} J in all, of which {share_text(typical)} is attributed to "
+        "this "
+        f"process and its children, their share {how}; at least {share_text(share.low)}, at most "
+        "all",
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from tfgreen.reporting.npu_text import render_npu
 from tfgreen.reporting.summary import headline, metric_value
 from tfgreen.reporting.tables import bullet, cell, facts, heading, status, table
-from tfgreen.reporting.wording import ABSENT, bits_text, decibel_text, share_text
+from tfgreen.reporting.wording import bits_text, decibel_text
 from tfgreen.verification.certificate import (
     Certificate,
     Check,
@@ -22,6 +22,7 @@ from tfgreen.verification.certificate import (
     SampleFacts,
     TensorSaturation,
 )
+from tfgreen.wording import ABSENT, share_text
 
 _WORST_LAYERS = 5
 _WORST_TENSORS = 5

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfgreen.wording import share_text
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -24,7 +26,7 @@ def render_decoder(bundle: DecoderBundle, *, detailed: bool) -> RenderableType:
     verdict = Text.assemble(
         (certificate.verdict.upper(), f"bold {colour}"),
         f": {certificate.scheme}, {certificate.file_bytes:,} bytes, perplexity {facts.file:.4f} "
-        f"({facts.change:+.2%} against the float model)",
+        f"({share_text(facts.change, 2, signed=True)} against the float model)",
     )
     if not detailed:
         return verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfgreen.doctor import Diagnosis
-from tfgreen.reporting.wording import ABSENT
+from tfgreen.wording import ABSENT
 
 _NAME_WIDTH, _VERSION_WIDTH = 30, 24
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from tfgreen.reporting.tables import table
-from tfgreen.reporting.wording import ABSENT
+from tfgreen.wording import ABSENT
 
 _NOT_FASTER = "none of them makes a kernel faster"
 

@@ -26,8 +26,8 @@ from tfgreen.reporting.wording import (
     printable,
     scale_text,
     shape_text,
-    share_text,
 )
+from tfgreen.wording import share_text
 
 _MAKERS = ("tfgreen", "tensorflow", "keras", "ai-edge-quantizer", "python")
 

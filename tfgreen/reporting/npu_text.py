@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from tfgreen.reporting.tables import facts, heading, table
-from tfgreen.reporting.wording import share_text
+from tfgreen.wording import share_text
 
 
 def render_npu(target: Mapping[str, Any]) -> Iterator[RenderableType]:

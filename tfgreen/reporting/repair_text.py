@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from tfgreen.reporting.tables import bullet, heading, table
-from tfgreen.reporting.wording import ABSENT
+from tfgreen.wording import ABSENT, share_text
 
 Facts = Mapping[str, Any]
 """`Bundle.facts["repair"]`."""
@@ -65,7 +65,7 @@ def _sensitivity(units: Sequence[Facts], bits: Sequence[int]) -> RenderableType:
     """What each layer alone gains with more bits: the largest gain first."""
     ordered = sorted(units, key=lambda unit: -(unit["gain"] or 0.0))
     rows = [
-        (unit["op"], unit["tensor"], f"{unit['gain']:.1%}", f"{unit['added_bytes']:,}")
+        (unit["op"], unit["tensor"], share_text(unit["gain"]), f"{unit['added_bytes']:,}")
         if unit["gain"] is not None
         else (unit["op"], unit["tensor"], "cannot be", unit["hindrance"].splitlines()[0])
         for unit in ordered
@@ -84,4 +84,4 @@ def _sqnr(score: Facts) -> str:
 
 
 def _share(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:.1%}"
+    return ABSENT if value is None else share_text(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfgreen.reporting.wording import bytes_text, decibel_text, printable, share_text
+from tfgreen.reporting.wording import bytes_text, decibel_text, printable
 from tfgreen.verification.certificate import Certificate, Metric
+from tfgreen.wording import share_text
 
 
 def certificate_summary(certificate: Certificate, *, with_warnings: bool = False) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ABSENT = "–"
+from tfgreen.wording import ABSENT
+
 _KIBIBYTE, _MEBIBYTE = 1024, 1024**2
 
 
@@ -39,20 +40,6 @@ def count_text(count: int) -> str:
     ('1,234,567', '')
     """
     return f"{count:,}" if count else ""
-
-
-def share_text(share: float | None) -> str:
-    """A share (0 to 1) in percent; small ones keep a digit that is not zero.
-
-    >>> share_text(0.9844), share_text(0.0003), share_text(1), share_text(0), share_text(None)
-    ('98.4 %', '0.03 %', '100 %', '0 %', '–')
-    """
-    if share is None:
-        return ABSENT
-    percent = 100 * share
-    if percent in (0, 100):
-        return f"{percent:.0f} %"
-    return f"{percent:.1f} %" if percent >= 0.1 else f"{percent:.1g} %"
 
 
 def decibel_text(sqnr_db: float | None) -> str:

@@ -13,6 +13,7 @@ from tfgreen.models.loading import flavour_of
 from tfgreen.training.learning_curve import LEAST_EPOCHS, Gain, predicted_gain
 from tfgreen.training.metric import Metric, metric_for, missing
 from tfgreen.training.spending import Spent
+from tfgreen.wording import share_text
 
 if TYPE_CHECKING:
     from tfgreen.footprint.reading import Reading
@@ -178,8 +179,8 @@ class BudgetCallback(Hooks):
         if joules > 0 and most / joules < least:
             self._stop(
                 f"another epoch would gain {self.gain.expected:.2g} of {metric.name} (at most "
-                f"{most:.2g} with a probability of {self.budget.confidence:.0%}) for {joules:.3g} "
-                f"J, less than {least:g} per joule"
+                f"{most:.2g} with a probability of {share_text(self.budget.confidence, 0)}) for "
+                f"{joules:.3g} J, less than {least:g} per joule"
             )
 
     def _refuse_overspending(self, when: str) -> None:

@@ -24,6 +24,7 @@ from tfgreen.verification.certificate import (
 from tfgreen.verification.labels import tensor_label
 from tfgreen.verification.lineup import Lineup
 from tfgreen.verification.sqnr import Power
+from tfgreen.wording import share_text
 
 _MADE_UP = (
     "The samples are made up from a fixed seed: only the SQNR is judged. Give evaluation data to "
@@ -232,8 +233,8 @@ def _judge_sqnr(
 def _judge_agreement(output: OutputFidelity, limits: Limits, samples: int) -> Check:
     share = output.agreement or 0.0
     text = (
-        f"The class of output '{output.output}' is the float model's for {share:.1%} of "
-        f"{samples:,} samples (at least {limits.agreement:.1%})."
+        f"The class of output '{output.output}' is the float model's for {share_text(share)} of "
+        f"{samples:,} samples (at least {share_text(limits.agreement)})."
     )
     status: CheckStatus = "passed" if share >= limits.agreement else "failed"
     facts = {"measured": share, "limit": limits.agreement, "unit": "share of samples"}
@@ -256,16 +257,16 @@ def _judge_metric(metric: Metric, labels: np.ndarray, truth: str, limits: Limits
     if metric.kind == "accuracy":
         drop = theirs - ours
         text = (
-            f"The accuracy of '{metric.output}' is {ours:.1%} on {truth} ({count}), the float "
-            f"model's {theirs:.1%}; it may fall by {limits.metric_drop:.1%}."
+            f"The accuracy of '{metric.output}' is {share_text(ours)} on {truth} ({count}), the "
+            f"float model's {share_text(theirs)}; it may fall by {share_text(limits.metric_drop)}."
         )
     else:
         spread = float(np.mean(np.abs(labels - labels.mean(dtype=np.float64))))
         drop = (ours - theirs) / spread if spread else float(ours > theirs)
         text = (
             f"The mean absolute error of '{metric.output}' is {ours:.4g} on {truth} ({count}), "
-            f"the float model's {theirs:.4g}; it may grow by {limits.metric_drop:.1%} of the "
-            f"labels' own mean deviation of {spread:.4g}."
+            f"the float model's {theirs:.4g}; it may grow by {share_text(limits.metric_drop)} of "
+            f"the labels' own mean deviation of {spread:.4g}."
         )
     status: CheckStatus = "passed" if drop <= limits.metric_drop + _ROUNDING else "failed"
     facts = {"measured": drop, "limit": limits.metric_drop, "unit": "drop"}

@@ -30,6 +30,7 @@ from tfgreen.verification.oracle import ORACLE, rounding_of
 from tfgreen.verification.quanta import finite_range, float_quantum, quantum_of
 from tfgreen.verification.shipped import Shipped
 from tfgreen.verification.sqnr import is_noisy, output_sqnr_db
+from tfgreen.wording import share_text
 
 BIT_EXACT_KERNEL_SETS = frozenset({"reference", "micro", ORACLE})
 
@@ -159,7 +160,7 @@ def _within_limits(
     if class_changes is not None:
         limit = limits.runtime_argmax_share
         too_far |= class_changes > limit
-        text += f"; the class changes for {class_changes:.1%} (limit {limit:.1%})"
+        text += f"; the class changes for {share_text(class_changes)} (limit {share_text(limit)})"
         facts = {"measured": class_changes, "limit": limit, "unit": "share of samples"}
     if noisy_sqnr_db is not None:
         too_far = True

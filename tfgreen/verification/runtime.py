@@ -23,6 +23,7 @@ from tfgreen.verification.metrics import classes, per_sample
 from tfgreen.verification.oracle import ORACLE, REPLACED
 from tfgreen.verification.quanta import finite_range, float_quantum, quantum_of
 from tfgreen.verification.sqnr import is_noisy, output_sqnr_db
+from tfgreen.wording import share_text
 
 Outputs = Mapping[str, Sequence[np.ndarray]]
 """Kernel set to one array per graph output, (calls, *tensor shape)."""
@@ -153,8 +154,8 @@ def _judge(result: RuntimeResult, limits: Limits, runs: EndToEnd, several: bool)
     facts = {"measured": result.max_quanta, "limit": limits.runtime_quanta, "unit": "quanta"}
     if result.argmax_share is not None:
         changed = round(result.argmax_share * result.samples)
-        text += f"; the class changes for {changed:,} ({result.argmax_share:.1%}"
-        text += f", limit {limits.runtime_argmax_share:.1%})"
+        text += f"; the class changes for {changed:,} ({share_text(result.argmax_share)}"
+        text += f", limit {share_text(limits.runtime_argmax_share)})"
         too_far |= result.argmax_share > limits.runtime_argmax_share
         facts = {
             "measured": result.argmax_share,

@@ -10,6 +10,7 @@ from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.reference.saturation import Saturation, TensorAudit
 from tfgreen.verification.certificate import Check, TensorSaturation
 from tfgreen.verification.labels import counted
+from tfgreen.wording import share_text
 
 CLIPPED_SHARE = 0.01
 """A tensor that loses more of its values at an end of its range is told as a finding."""
@@ -75,9 +76,9 @@ def findings(results: tuple[TensorSaturation, ...], is_made_up: bool) -> Iterato
     share = worst.clipped_share or 0.0
     lose, their = ("loses", "its") if len(clipping) == 1 else ("lose", "their")
     text = f"{counted(len(clipping), 'tensor')} of {len(owned)} {lose} more than "
-    text += f"{CLIPPED_SHARE:.0%} of {their} values at an end of {their} range"
+    text += f"{share_text(CLIPPED_SHARE, 0)} of {their} values at an end of {their} range"
     if share:
-        text += f"; the worst is {_named(worst)} with {share:.2%}"
+        text += f"; the worst is {_named(worst)} with {share_text(share, 2)}"
     if clipping:
         text += ". Its range is too narrow for these samples: calibrate, or "
         text += "train for int8, with more data like them"

@@ -40,7 +40,7 @@ def test_words_come_first_and_numbers_behind() -> None:
     lines = FAULTY.text().splitlines()
     assert lines[0] == "kws.tflite: range too wide at 'conv'."
     assert "stored_high 60.0" in FAULTY.text()
-    assert "90% of the final error" in FAULTY.text()
+    assert "90 % of the final error" in FAULTY.text()
     assert (FAULTY.culprit, FAULTY.cause) == ("conv", "range-too-wide")
     assert FAULTY.evidence == {"stored_high": 60.0}
 

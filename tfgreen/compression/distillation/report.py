@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tfgreen.compression.distillation.bench import Bench
 from tfgreen.compression.technique import LayerDecision, TechniqueReport
+from tfgreen.wording import share_text
 
 
 def report_of(bench: Bench) -> TechniqueReport:
@@ -32,7 +33,7 @@ def _teachers(bench: Bench) -> Iterator[str]:
         size = sum(int(_size(variable)) for variable in teacher.variables())
         kind = type(teacher).__name__.removesuffix("Teacher")
         whose = "the student's moving average" if kind == "Average" else f"{size:,} weights"
-        yield f"Taught by {teacher.name} ({whose}), {share:.0%} of what teachers weigh."
+        yield f"Taught by {teacher.name} ({whose}), {share_text(share, 0)} of what teachers weigh."
 
 
 def _size(variable: object) -> int:

@@ -26,6 +26,7 @@ from tfgreen.compression.selection import (
 from tfgreen.compression.tables import markdown_table
 from tfgreen.compression.validation import Metric, check_max_drop
 from tfgreen.errors import MissingDependencyError, UnsupportedModelError, UsageError
+from tfgreen.wording import share_text
 
 DEFAULT_SPARSITIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -111,7 +112,12 @@ class SensitivityScan:
         return figure
 
     def __str__(self) -> str:
-        columns = ["layer", "kind", ">weights", *(f">{share:.0%}" for share in self.sparsities)]
+        columns = [
+            "layer",
+            "kind",
+            ">weights",
+            *(f">{share_text(share, 0)}" for share in self.sparsities),
+        ]
         rows = [(one.layer, one.kind, one.weights, *one.values) for one in self.layers]
         title = f"{self.metric} with one layer pruned; {self.baseline:.4g} with none"
         return f"{title}\n\n{markdown_table(columns, rows)}"

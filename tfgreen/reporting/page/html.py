@@ -22,8 +22,9 @@ from tfgreen.reporting.page.values import (
     range_text,
     value_text,
 )
-from tfgreen.reporting.wording import bits_text, bytes_text, decibel_text, printable, share_text
+from tfgreen.reporting.wording import bits_text, bytes_text, decibel_text, printable
 from tfgreen.verification.labels import counted
+from tfgreen.wording import share_text
 
 _TEMPLATES = Path(__file__).with_name("templates")
 

@@ -9,7 +9,7 @@ from tfgreen.footprint.wording import seconds_text
 from tfgreen.reporting.page.baseline import given_to_recipe, judge_text
 from tfgreen.reporting.page.record import BundleReport, Figure, Value
 from tfgreen.reporting.page.values import change_text, outcome_of, value_text
-from tfgreen.reporting.wording import share_text
+from tfgreen.wording import share_text
 
 _SHORT = {"sqnr": "SQNR", "macs": "Multiply-accumulates"}
 

@@ -7,7 +7,8 @@ from tfgreen.footprint.wording import amount_text, plain_amount_text, seconds_te
 from tfgreen.recipe.record import FileFigures
 from tfgreen.reporting.page.record import Figure, LayerLine, Unit, Value
 from tfgreen.reporting.summary import metric_value
-from tfgreen.reporting.wording import ABSENT, bytes_text, share_text
+from tfgreen.reporting.wording import bytes_text
+from tfgreen.wording import ABSENT, share_text
 
 _PREFIXED = {"joules": "J", "grams": "g", "seconds": "s"}
 _NOTHING = 5e-7

@@ -9,6 +9,7 @@ from tfgreen.targets.coral.checking import ON_CHIP_BYTES, EdgeTpuFit, Objection
 from tfgreen.targets.report import TargetReport
 from tfgreen.verification.certificate import Check, CheckStatus
 from tfgreen.verification.labels import counted
+from tfgreen.wording import share_text
 
 COMMAND = "edgetpu_compiler -s model.tflite"
 
@@ -50,7 +51,11 @@ def _mapping(fit: EdgeTpuFit) -> Iterator[Check]:
     first = fit.objections[0]
     named = f"{first.op}{first.where}"
     if fit.mapped_op_count:
-        macs = f", {fit.mapped_macs / fit.macs:.1%} of the multiply-accumulates" if fit.macs else ""
+        macs = (
+            f", {share_text(fit.mapped_macs / fit.macs)} of the multiply-accumulates"
+            if fit.macs
+            else ""
+        )
         taken = f"{fit.mapped_op_count} of {whole}{macs}"
         text = f"takes {taken}: {named} and all after it stay on the CPU"
     else:

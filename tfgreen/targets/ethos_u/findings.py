@@ -14,6 +14,7 @@ from tfgreen.targets.report import TargetReport
 from tfgreen.verification.certificate import Check, CheckStatus
 from tfgreen.verification.labels import counted
 from tfgreen.verification.structure import within_budget
+from tfgreen.wording import share_text
 
 FILE_NAME = "model_vela.tflite"
 
@@ -84,7 +85,9 @@ def _placement(compiled: Compiled, figures: NpuFigures) -> Check:
     if left >= compiled.op_count:
         text = f"Vela leaves all {whole} to the CPU, so the NPU would stand idle; export in int8."
         return _check("npu-placement", "failed", text, **facts)
-    macs = "" if share is None else f"; the NPU does {share:.1%} of the multiply-accumulates"
+    macs = (
+        "" if share is None else f"; the NPU does {share_text(share)} of the multiply-accumulates"
+    )
     text = f"Of {whole}, {left} {'stays' if left == 1 else 'stay'} on the CPU{macs}."
     return _check("npu-placement", "warning", text, **facts)
 

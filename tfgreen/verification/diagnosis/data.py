@@ -17,6 +17,7 @@ from tfgreen.verification.diagnosis.record import Evidence, Fault
 from tfgreen.verification.diagnosis.running import Runner
 from tfgreen.verification.diagnosis.steps import MOVING
 from tfgreen.verification.metrics import accuracy
+from tfgreen.wording import share_text
 
 _FIXED = frozenset({"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMALIZATION"})
 _TOO_WIDE, _CLIPPED_SHARE = 2.0, 0.01
@@ -80,8 +81,9 @@ def at_chance(labelled: Labelled) -> Fault:
     told, chance = labelled.float_accuracy or 0.0, labelled.chance or 0.0
     return Fault(
         cause="float-model-wrong",
-        message=f"The float model itself is wrong on these samples: it is right for {told:.1%}, "
-        f"and guessing is for up to {chance:.1%}. No quantization can be better than that.",
+        message="The float model itself is wrong on these samples: it is right for "
+        f"{share_text(told)}, and guessing is for up to {share_text(chance)}. No quantization can "
+        "be better than that.",
         remedy="Check the labels, the preprocessing of the samples, and the moving statistics of "
         "BatchNormalization; evaluate the Keras model itself.",
         evidence={"float_accuracy": round(told, 4), "chance": round(chance, 4)},
@@ -250,8 +252,8 @@ def _input_evidence(comparison: Comparison, index: int) -> tuple[Evidence, str]:
     facts = range_facts(comparison, index)
     told = (
         f"the file stores {facts.stored[0]:.4g}..{facts.stored[1]:.4g}, the samples reach "
-        f"{facts.true[0]:.4g}..{facts.true[1]:.4g} ({facts.clipped_share:.1%} of the values are "
-        "clipped)."
+        f"{facts.true[0]:.4g}..{facts.true[1]:.4g} ({share_text(facts.clipped_share)} of the "
+        "values are clipped)."
     )
     return facts.evidence(), told
 

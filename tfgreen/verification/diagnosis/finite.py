@@ -9,6 +9,7 @@ import numpy as np
 from tfgreen.flatbuffer import Op, TfliteModel
 from tfgreen.verification.diagnosis.measuring import Comparison
 from tfgreen.verification.diagnosis.record import Fault
+from tfgreen.wording import share_text
 
 
 def not_finite(comparison: Comparison) -> Fault | None:
@@ -29,7 +30,7 @@ def _float_model_wrong(comparison: Comparison) -> Fault | None:
             op_index=op.index,
             op=op.name,
             message=f"The float model itself is wrong: '{name}' ({op.name}) is NaN or infinite "
-            f"in {share:.1%} of its values, before anything is quantized.",
+            f"in {share_text(share)} of its values, before anything is quantized.",
             remedy="Find what makes the weights or activations overflow (learning rate, a "
             "division, a log of zero, a mask of minus infinity), and train again.",
             evidence={"not_finite_share": round(share, 6)},
@@ -47,7 +48,10 @@ def _file_wrong(comparison: Comparison) -> Fault | None:
         for _, index, values in _real_outputs(model, comparison.codes, [op]):
             share = float(np.mean(~np.isfinite(values)))
             if share and index in comparison.truths:
-                told = f"gives NaN or infinity in {share:.1%} of its values, the float model none"
+                told = (
+                    f"gives NaN or infinity in {share_text(share)} of its values, the float model "
+                    "none"
+                )
                 return _broken(model, op, told, share)
     return None
 

@@ -18,6 +18,7 @@ from tfgreen.verification.diagnosis.record import Fault
 from tfgreen.verification.diagnosis.running import Runner
 from tfgreen.verification.diagnosis.steps import reals_of
 from tfgreen.verification.diagnosis.weights import CHANNEL_AXES, likeness
+from tfgreen.wording import share_text
 
 _UNRELATED = 0.5
 _MOST_INPUTS = 5
@@ -111,8 +112,8 @@ def _swapped_inputs(comparison: Comparison) -> Fault | None:
     return Fault(
         cause="swapped-inputs",
         message="The inputs of the file are swapped: fed with "
-        f"{', '.join(moved)}, it agrees with the float model ({best:.1%} of the variance "
-        f"explained instead of {as_given:.1%}).",
+        f"{', '.join(moved)}, it agrees with the float model ({share_text(best)} of the variance "
+        f"explained instead of {share_text(as_given)}).",
         remedy="Feed the file's inputs by the signature's names, and export with names that say "
         "what the inputs are.",
         evidence={

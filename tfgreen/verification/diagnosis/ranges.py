@@ -12,6 +12,7 @@ from tfgreen.verification.diagnosis.ideal import best_range
 from tfgreen.verification.diagnosis.measuring import Comparison, steps_of_dtype
 from tfgreen.verification.diagnosis.record import Cause, Evidence
 from tfgreen.verification.diagnosis.steps import Step
+from tfgreen.wording import share_text
 
 _CLIPPED_PART = 0.5
 _BEYOND_TRUTH = 1.5  # a stored range so much wider than the true one is not the data's
@@ -183,7 +184,8 @@ def _narrow(facts: RangeFacts) -> Explanation:
     return Explanation(
         "range-too-narrow",
         f"The range of {{layer}} is too narrow: the file stores {_told(facts.stored)}, the float "
-        f"model reaches {_told(facts.true)}. {facts.clipped_share:.2%} of the values are clipped.",
+        f"model reaches {_told(facts.true)}. {share_text(facts.clipped_share, 2)} of the values "
+        "are clipped.",
         "Calibrate with samples that reach what the model sees in use, or choose the range by "
         "minimum and maximum.",
         facts.evidence(),

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from tfgreen.verification.diagnosis.record import Diagnosis, Fault, LayerRow
+from tfgreen.wording import share_text
 
 _WIDTH = 96
 _LONGEST_NAME = 44
@@ -36,7 +37,7 @@ def _headline(diagnosis: Diagnosis) -> str:
 def _fault_lines(number: int, fault: Fault) -> Iterator[str]:
     yield from textwrap.wrap(f"{number}. {fault.message}", _WIDTH, subsequent_indent="   ")
     if fault.share_of_final_error is not None:
-        yield f"   It causes {fault.share_of_final_error:.0%} of the final error."
+        yield f"   It causes {share_text(fault.share_of_final_error, 0)} of the final error."
     yield from textwrap.wrap(
         f"What to do: {fault.remedy}", _WIDTH, initial_indent="   ", subsequent_indent="   "
     )
@@ -51,10 +52,11 @@ def _figures(diagnosis: Diagnosis) -> str:
     sqnr = "no error at all" if diagnosis.sqnr_db is None else f"{diagnosis.sqnr_db:.1f} dB"
     told = [f"Against the float model on {diagnosis.samples} samples: SQNR {sqnr}"]
     if diagnosis.agreement is not None:
-        told.append(f"agreement {diagnosis.agreement:.1%}")
+        told.append(f"agreement {share_text(diagnosis.agreement)}")
     if diagnosis.float_accuracy is not None and diagnosis.file_accuracy is not None:
         told.append(
-            f"accuracy {diagnosis.file_accuracy:.1%} (float {diagnosis.float_accuracy:.1%})"
+            f"accuracy {share_text(diagnosis.file_accuracy)} (float "
+            f"{share_text(diagnosis.float_accuracy)})"
         )
     return ", ".join(told) + "."
 
@@ -73,7 +75,7 @@ def _row(row: LayerRow) -> str:
         for value in (row.own_sqnr_db, row.ideal_sqnr_db, row.inherited_sqnr_db)
     )
     index = "" if row.op_index < 0 else str(row.op_index)
-    share = f"{row.share_of_final_error:6.1%}"
+    share = f"{share_text(row.share_of_final_error):>7}"
     return f"{index:>4} {row.op:20.20} {figures} {share}  {_short(row.tensor)}"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tfgreen.verification.diagnosis.anatomy import Constant
 from tfgreen.verification.diagnosis.ranges import Explanation, owner_among
 from tfgreen.verification.diagnosis.record import Evidence
+from tfgreen.wording import share_text
 
 CHANNEL_AXES = {
     "CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0,
@@ -218,8 +219,8 @@ def _explain_difference(
     if noise[clipped].sum() >= _MOST * noise.sum():
         return Explanation(
             "range-too-narrow",
-            f"The weights of {{layer}} are clipped: {clipped.mean():.2%} of them lie outside what "
-            "their scale can store.",
+            f"The weights of {{layer}} are clipped: {share_text(clipped.mean(), 2)} of them lie "
+            "outside what their scale can store.",
             "Quantize the weights again, with the scale of their own largest value.",
             evidence | {"clipped_share": _short(float(clipped.mean()))},
         )
@@ -234,8 +235,8 @@ def _explain_difference(
     return Explanation(
         "weights-differ",
         "The weights of {layer} are not those of the float model: "
-        f"{off.mean():.1%} are off by more than a step (likeness {np.median(alike):.2f}, factor "
-        f"{np.median(factors):.3g}).",
+        f"{share_text(off.mean())} are off by more than a step (likeness {np.median(alike):.2f}, "
+        f"factor {np.median(factors):.3g}).",
         "Export the file again from this very model.",
         evidence | told | {"likeness": _short(float(np.median(alike)))},
     )

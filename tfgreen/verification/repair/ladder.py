@@ -19,6 +19,7 @@ from tfgreen.tflite import ConversionOptions, Treated, Treatment, treat
 from tfgreen.tflite.treatment import FITS, OF_THE_FLOAT_FILE, Kind
 from tfgreen.verification.repair.record import RepairRecord, Score, Step
 from tfgreen.verification.repair.referee import Referee, scored_or_none
+from tfgreen.wording import share_text
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -277,7 +278,9 @@ def recommendation(score: Score, profile: ExportProfile) -> str:
     if score.sqnr_db is not None and score.sqnr_db < limits.sqnr_db:
         missing.append(f"{limits.sqnr_db - score.sqnr_db:.1f} dB of SQNR")
     if score.agreement is not None and score.agreement < 1:
-        missing.append(f"at most the {1 - score.agreement:.1%} of samples that change their class")
+        missing.append(
+            f"at most the {share_text(1 - score.agreement)} of samples that change their class"
+        )
     gain = f" It has to gain {' and '.join(missing)}." if missing else ""
     return (
         "What is left is training: quantization-aware training (tfgreen.QuantizationAwareTraining) "

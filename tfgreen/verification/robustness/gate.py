@@ -21,6 +21,7 @@ from tfgreen.verification.robustness.measuring import (
 from tfgreen.verification.robustness.record import FLOAT, Robustness
 from tfgreen.verification.robustness.running import Subject
 from tfgreen.verification.workload import Workload
+from tfgreen.wording import share_text
 
 _FILE = "file"
 _ROUNDING = 1e-12
@@ -75,9 +76,9 @@ def _held(limit: RobustnessLimit, found: Robustness, truth: str, difference: Est
     drop = -difference.value
     text = (
         f"Under corruption of severity {limit.severity} (mean of {len(found.conditions)} kinds, "
-        f"{found.row(_FILE).samples:,} samples) the accuracy of '{found.output}' is {ours:.1%} on "
-        f"{truth}, {100 * drop:.1f} points [{-100 * difference.high:.1f}, "
-        f"{-100 * difference.low:.1f}] below the float model's {theirs:.1%}; it may be "
+        f"{found.row(_FILE).samples:,} samples) the accuracy of '{found.output}' is "
+        f"{share_text(ours)} on {truth}, {100 * drop:.1f} points [{-100 * difference.high:.1f}, "
+        f"{-100 * difference.low:.1f}] below the float model's {share_text(theirs)}; it may be "
         f"{100 * limit.drop:.1f} below."
     )
     status: CheckStatus = "passed" if drop <= limit.drop + _ROUNDING else "failed"
