@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from tests.generative.conftest import CONTEXT
 from tfgreen.cli.main import tfgreen_command
 from tfgreen.errors import InvalidDataError, InvalidModelError, MissingPathError, UsageError
+from tfgreen.flatbuffer import TfliteModel
+from tfgreen.flatbuffer.packing import pack
 from tfgreen.generative.decoder_bundle import DecoderBundle
 from tfgreen.generative.generation import generate
 from tfgreen.generative.sampling import Sampling
@@ -115,6 +117,17 @@ def test_probabilities() -> None:
     np.testing.assert_allclose(squares, np.array([1, 16, 4, 9]) / 30)
     nucleus = Sampling(1.0, top_p=0.75).probabilities(scores)
     np.testing.assert_allclose(nucleus, np.array([0, 4, 2, 3]) / 9)
+
+
+def test_a_file_whose_decode_is_not_first_is_refused(float_bundle: DecoderBundle) -> None:
+    """Steps are invoked without a signature, so another subgraph would run in silence."""
+    model = TfliteModel.from_bytes(float_bundle.content)
+    root = model.root
+    root.subgraphs = root.subgraphs[::-1]
+    for signature in root.signatureDefs:
+        signature.subgraphIndex = len(root.subgraphs) - 1 - signature.subgraphIndex
+    with pytest.raises(InvalidModelError, match="first subgraph"):
+        Session(pack(root, model.content))
 
 
 def test_a_failed_certificate_is_told(float_bundle: DecoderBundle, tmp_path: Path) -> None:

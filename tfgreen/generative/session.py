@@ -57,22 +57,21 @@ class Session:
             )
             signatures = self._interpreter.get_signature_list()
             _refuse_others(signatures)
-            self._runners: dict[str, Any] = {}
-            self._decode = self._runner(DECODE)
+            given, told = self._details(DECODE)
+            _refuse_later_steps(given, self._interpreter.get_input_details())
+            self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             if isinstance(error, InvalidModelError):
                 raise
             raise KernelSetError(f"The {kernel_set} kernels cannot run it: {error}") from error
-        inputs = self._decode.get_input_details()
-        self._caches = {
-            name: np.zeros(detail["shape"], detail["dtype"])
-            for name, detail in inputs.items()
-            if name.startswith(CACHE)
-        }
+        self._given = {name: detail["index"] for name, detail in given.items()}
+        self._told = {name: detail["index"] for name, detail in told.items()}
+        self._caches = [name for name in given if name.startswith(CACHE)]
+        for name in self._caches:
+            self._give(name, np.zeros(given[name]["shape"], given[name]["dtype"]))
         self.keeps_state = not self._caches
-        self.vocabulary = int(self._decode.get_output_details()[LOGITS]["shape"][-1])
-        score = self._runner(SCORE).get_input_details()
-        self.context = int(score[TOKENS]["shape"][-1])
+        self.vocabulary = int(told[LOGITS]["shape"][-1])
+        self.context = int(self._details(SCORE)[0][TOKENS]["shape"][-1])
         self.prefill_lengths = sorted(
             int(name.removeprefix(PREFILL)) for name in signatures if name.startswith(PREFILL)
         )
@@ -93,9 +92,9 @@ class Session:
             length = self._call_length(len(left))
             now, left = left[:length], left[length:]
             if length == 1:
-                self._call(DECODE, now, 1)
+                self._step(now[0])
             else:
-                self._call(f"{PREFILL}{length}", now, length)
+                self._write(f"{PREFILL}{length}", now, length)
 
     def decode(self, token: int) -> np.ndarray:
         """Write one token; the scores of the next, float32 (vocabulary,).
@@ -103,7 +102,8 @@ class Session:
         Raises InvalidDataError as `prefill` does.
         """
         self._refuse([token])
-        return self._call(DECODE, [token], 1)[LOGITS][0, 0]  # type: ignore[no-any-return]
+        self._step(token)
+        return self._interpreter.get_tensor(self._told[LOGITS])[0, 0]  # type: ignore[no-any-return]
 
     def score(self, tokens: Sequence[int] | np.ndarray) -> np.ndarray:
         """Scores after each of at most `context` tokens, float32 (n, vocabulary), uncached.
@@ -120,8 +120,8 @@ class Session:
         window = np.zeros((1, self.context), np.int32)
         window[0, : len(tokens)] = tokens
         places = np.arange(self.context, dtype=np.int32)
-        given = {TOKENS: window, POSITIONS: places}
-        return self._runner(SCORE)(**given)[LOGITS][0, : len(tokens)]  # type: ignore[no-any-return]
+        told = self._call(SCORE, {TOKENS: window, POSITIONS: places})
+        return told[LOGITS][0, : len(tokens)]
 
     def _call_length(self, wanted: int) -> int:
         """The longest signature that is filled; else the shortest that has room; else decode."""
@@ -133,21 +133,35 @@ class Session:
             return roomy[0]
         return filled[-1] if filled else 1
 
-    def _call(self, signature: str, tokens: Sequence[int], length: int) -> dict[str, np.ndarray]:
+    def _step(self, token: int) -> None:
+        """The primary subgraph: no call of a runner, which would allocate everything again."""
+        self._give(TOKENS, np.array([[token]], np.int32))
+        self._give(POSITIONS, np.array([self.position], np.int32))
+        self._interpreter.invoke()
+        for name in self._caches:
+            self._give(name, self._interpreter.tensor(self._told[name])())
+        self.position += 1
+
+    def _write(self, signature: str, tokens: Sequence[int], length: int) -> None:
         padded = np.zeros((1, length), np.int32)
         padded[0, : len(tokens)] = tokens
         places = np.arange(self.position, self.position + length, dtype=np.int32)
-        told: dict[str, np.ndarray] = self._runner(signature)(
-            **{TOKENS: padded, POSITIONS: places}, **self._caches
-        )
-        self._caches = {name: told[name] for name in self._caches}
+        caches = {name: self._interpreter.get_tensor(self._given[name]) for name in self._caches}
+        told = self._call(signature, {TOKENS: padded, POSITIONS: places, **caches})
+        for name in self._caches:
+            self._give(name, told[name])
         self.position += len(tokens)
-        return told
 
-    def _runner(self, signature: str) -> Any:
-        if signature not in self._runners:
-            self._runners[signature] = self._interpreter.get_signature_runner(signature)
-        return self._runners[signature]
+    def _give(self, name: str, value: np.ndarray) -> None:
+        self._interpreter.set_tensor(self._given[name], value)
+
+    def _call(self, signature: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run a signature; a runner that were kept would forbid to invoke the interpreter."""
+        return self._interpreter.get_signature_runner(signature)(**given)  # type: ignore[no-any-return]
+
+    def _details(self, signature: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        runner = self._interpreter.get_signature_runner(signature)
+        return runner.get_input_details(), runner.get_output_details()
 
     def _refuse(self, tokens: Sequence[int]) -> None:
         refuse_tokens(tokens, self.vocabulary)
@@ -203,4 +217,14 @@ def _refuse_others(signatures: Any) -> None:
         f"The file has the signatures {sorted(signatures)} and no decode step, so it generates "
         "nothing: it is an encoder, a classifier or an export without a cache. Export a decoder "
         "with tfgreen.export_decoder."
+    )
+
+
+def _refuse_later_steps(given: dict[str, Any], primary: list[dict[str, Any]]) -> None:
+    """Decode has to be the file's first subgraph, which LiteRT invokes without preparations."""
+    if {one["name"] for one in given.values()} == {one["name"] for one in primary}:
+        return
+    raise InvalidModelError(
+        f"The first subgraph of the file takes {[one['name'] for one in primary]} and its decode "
+        "step is another. Export the decoder with tfgreen.export_decoder, which puts decode first."
     )
