@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import click
 
 FAILED, GATE_FAILED, INTERRUPTED = 1, 3, 130
 HELP_OPTION_NAMES = ("-h", "--help")
-_SHOWS_TRACEBACK = 2
+_SHOWS_EVERYTHING = 2
 
 
 class Verb(click.Command):
     """A command whose errors are messages on stderr; `-vv` shows the traceback before.
 
-    `-v` shows what the logger "tfgreen" is told at INFO, `-vv` at DEBUG. `interrupted` is what
-    Ctrl-C is answered with.
+    `-v` shows what the logger "tfgreen" is told at INFO, `-vv` at DEBUG, and what TensorFlow says
+    about the machine when it starts. `interrupted` is what Ctrl-C is answered with.
     """
 
     interrupted = "Interrupted; nothing was written."
@@ -29,8 +29,9 @@ class Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; exit with the error's own code if there is one."""
+        verbose = ctx.params.get("verbose", 0)
         try:
-            with _log_on_stderr(ctx.params.get("verbose", 0)):
+            with _log_on_stderr(verbose), _tensorflow_on_stderr(verbose):
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
@@ -38,7 +39,7 @@ class Verb(click.Command):
             click.echo(self.interrupted, err=True)
             ctx.exit(INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - the last place where it can become a sentence
-            ctx.exit(_tell(error, ctx.params.get("verbose", 0)))
+            ctx.exit(_tell(error, verbose))
 
 
 class _ToStderr(logging.Handler):
@@ -56,7 +57,7 @@ def _log_on_stderr(verbose: int) -> Iterator[None]:
     logger, handler = logging.getLogger("tfgreen"), _ToStderr()
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
     level = logger.level
-    logger.setLevel(logging.INFO if verbose < _SHOWS_TRACEBACK else logging.DEBUG)
+    logger.setLevel(logging.INFO if verbose < _SHOWS_EVERYTHING else logging.DEBUG)
     logger.addHandler(handler)
     try:
         yield
@@ -65,11 +66,20 @@ def _log_on_stderr(verbose: int) -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _tensorflow_on_stderr(verbose: int) -> AbstractContextManager[None]:
+    """What TensorFlow says about the machine when it starts is told to nobody but `-vv`."""
+    if verbose >= _SHOWS_EVERYTHING:
+        return nullcontext()
+    from tfgreen.cli.start_up_lines import without_start_up_lines
+
+    return without_start_up_lines()
+
+
 def _tell(error: Exception, verbose: int) -> int:
     """Print what went wrong; returns the exit code."""
     from tfgreen.errors import TfgreenError
 
-    if verbose >= _SHOWS_TRACEBACK:
+    if verbose >= _SHOWS_EVERYTHING:
         import traceback
 
         click.echo("".join(traceback.format_exception(error)), err=True)
@@ -77,6 +87,6 @@ def _tell(error: Exception, verbose: int) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     what = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
-    hint = "" if verbose >= _SHOWS_TRACEBACK else " Run again with -vv for the traceback."
+    hint = "" if verbose >= _SHOWS_EVERYTHING else " Run again with -vv for the traceback."
     click.echo(f"Error: unexpected {what}.{hint}", err=True)
     return FAILED
