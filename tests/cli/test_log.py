@@ -40,11 +40,13 @@ def verb(verbose: int, quiet: bool) -> None:
         ),
     ],
 )
-def test_verbose(arguments: list[str], expected: str) -> None:
+def test_verbose(arguments: list[str], expected: str, caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("tfgreen")
     before = (logger.level, logger.propagate, list(logger.handlers))
-    done = CliRunner().invoke(verb, arguments)
+    with caplog.at_level(logging.DEBUG):  # a handler of the root, as absl's is
+        done = CliRunner().invoke(verb, arguments)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", expected)
+    assert bool(caplog.records) == (not expected)
     assert (logger.level, logger.propagate, list(logger.handlers)) == before
 
 

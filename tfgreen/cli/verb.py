@@ -56,14 +56,16 @@ def _log_on_stderr(verbose: int) -> Iterator[None]:
         return
     logger, handler = logging.getLogger("tfgreen"), _ToStderr()
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-    level = logger.level
+    level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.INFO if verbose < _SHOWS_EVERYTHING else logging.DEBUG)
+    logger.propagate = False  # importing TensorFlow brings a handler, which would tell all again
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def _tensorflow_on_stderr(verbose: int) -> AbstractContextManager[None]:
