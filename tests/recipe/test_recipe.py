@@ -129,6 +129,7 @@ REFUSED = {
     "value": ("[[stages]]\n[stages.pruning]\nsparsity=.5\nscope='globl'".replace("=.5", "=0.5"),
               "Did you mean 'global'"),
     "schedule": ("[[stages]]\nlearning_rate_schedule = 'cosin'", "Did you mean 'cosine'"),
+    "optimizer": ("[[stages]]\noptimizer = 'adamm'", "Did you mean 'adam'"),
     "number": ("[[stages]]\nepochs = 0", "expected a whole number from 1 on"),
     "kind": ("[[stages]]\npruning = 3", "expected a table"),
     "share": ("[[stages]]\n[stages.pruning]\nsparsity = 1.5", "stage 1.pruning"),

@@ -1,4 +1,4 @@
-"""What a stage trains for: its optimizer, loss and metrics."""
+"""What a stage trains for: its losses and metrics."""
 
 from __future__ import annotations
 
@@ -10,36 +10,13 @@ import numpy as np
 
 from tfgreen.errors import UsageError
 from tfgreen.recipe import Stage
+from tfgreen.training.optimizers import package_of
 
 _CROSSENTROPIES = {
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     "categorical_crossentropy": "CategoricalCrossentropy",
     "binary_crossentropy": "BinaryCrossentropy",
 }
-
-
-def compile_arguments(
-    stage: Stage, flavour: str, losses: Any, metrics: Any, steps: int
-) -> dict[str, Any]:
-    """The arguments of `compile`, with a new optimizer of the model's own Keras.
-
-    steps: of the whole stage, over which a cosine schedule falls.
-
-    Raises:
-        UsageError: Keras does not know the optimizer.
-    """
-    optimizers = _package(flavour).optimizers
-    rate: Any = stage.learning_rate
-    if stage.learning_rate_schedule == "cosine":
-        rate = optimizers.schedules.CosineDecay(stage.learning_rate, max(steps, 1))
-    try:
-        optimizer = type(optimizers.get(stage.optimizer))(learning_rate=rate)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"Stage '{stage.name}' received the optimizer {stage.optimizer!r}, which Keras does "
-            'not know; expected a name such as "adam", "sgd" or "adamw".'
-        ) from error
-    return {"optimizer": optimizer, "loss": losses, "metrics": metrics}
 
 
 def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None) -> dict[str, Any]:
@@ -51,9 +28,9 @@ def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None)
         UsageError: nothing tells.
     """
     from tfgreen.compression.distillation.endings import endings_of
-    from tfgreen.models.loading import flavour_of, output_names_of
+    from tfgreen.models.loading import output_names_of
 
-    names = output_names_of(model)
+    names, package = output_names_of(model), package_of(model)
     endings = [ending.activation for ending in endings_of(model)] or [None] * len(names)
     found = {}
     for name, activation, tensor in zip(names, endings, model.outputs, strict=True):
@@ -65,8 +42,8 @@ def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None)
             )
         if loss is None and labels is not None:
             loss = _loss(name, labels[name], activation, tuple(tensor.shape))
-        _refuse_unknown_loss(stage, str(loss), flavour_of(model))
-        found[name] = _of_logits(str(loss), flavour_of(model)) if activation == "linear" else loss
+        _refuse_unknown_loss(stage, str(loss), package)
+        found[name] = _of_logits(str(loss), package) if activation == "linear" else loss
     return found
 
 
@@ -83,9 +60,9 @@ def sole(values: Mapping[str, Any]) -> Any:
     return next(iter(values.values())) if len(values) == 1 else dict(values)
 
 
-def _refuse_unknown_loss(stage: Stage, loss: str, flavour: str) -> None:
+def _refuse_unknown_loss(stage: Stage, loss: str, package: Any) -> None:
     try:
-        _package(flavour).losses.get(loss)
+        package.losses.get(loss)
     except ValueError as error:
         raise UsageError(
             f"Stage '{stage.name}' received the loss {loss!r}, which Keras does not know; expected "
@@ -111,21 +88,11 @@ def _loss(name: str, labels: np.ndarray, activation: str | None, shape: tuple[An
     )
 
 
-def _of_logits(loss: str, flavour: str) -> Any:
+def _of_logits(loss: str, package: Any) -> Any:
     """A crossentropy of scores that no softmax or sigmoid has made probabilities of."""
     kind = _CROSSENTROPIES.get(loss)
-    return loss if kind is None else getattr(_package(flavour).losses, kind)(from_logits=True)
+    return loss if kind is None else getattr(package.losses, kind)(from_logits=True)
 
 
 def _name(loss: Any) -> str:
     return str(getattr(loss, "name", loss)).lower()
-
-
-def _package(flavour: str) -> Any:
-    if flavour == "keras2":
-        from tfgreen.models.keras2 import tf_keras
-
-        return tf_keras()
-    import keras
-
-    return keras

@@ -20,11 +20,14 @@ from tfgreen.errors import UsageError
 from tfgreen.footprint.hooks import Hooks
 from tfgreen.models.loading import output_names_of
 from tfgreen.pipeline.determinism import Randomness, seed_of, set_seeds
-from tfgreen.pipeline.objective import compile_arguments, losses_of, metrics_for, sole
+from tfgreen.pipeline.objective import losses_of, metrics_for, sole
 from tfgreen.pipeline.snapshots import Snapshot, restore, snapshot_of
 from tfgreen.pipeline.strategies import Devices
 from tfgreen.pipeline.training_data import TrainingData, batches_of, epochs_of, is_unlabelled
 from tfgreen.recipe import Stage
+from tfgreen.training.optimizers import optimizer_for, spare_vectors
+from tfgreen.training.rate_callback import RateCallback
+from tfgreen.training.schedules import constant, function_of
 
 History = dict[str, list[float | None]]
 
@@ -95,7 +98,7 @@ def train_stage(order: StageOrder, notebook: Notebook) -> Trained:
     train, steps, first = _epochs(order, notebook)
     if steps is None and stage.learning_rate_schedule != "constant":
         raise UsageError(
-            f"Stage '{stage.name}' lets its learning rate fall over all steps, and nobody knows "
+            f"Stage '{stage.name}' moves its learning rate over all steps, and nobody knows "
             "how many batches the training pipeline has: give it a length "
             "(tf.data.experimental.assert_cardinality), or a constant learning rate."
         )
@@ -112,7 +115,7 @@ def train_stage(order: StageOrder, notebook: Notebook) -> Trained:
         initial_epoch=first,
         steps_per_epoch=steps,
         validation_data=_validation(order),
-        callbacks=[*_own_callbacks(techniques), watch],
+        callbacks=[*_own_callbacks(techniques), *_rates(stage), watch],
         verbose=0,
         shuffle=False,
     )
@@ -130,10 +133,9 @@ def _compiled(order: StageOrder, steps: int | None) -> tuple[Any, tuple[Any, ...
     set_seeds(seed_of(order.seed, order.number, "prepare"))
     wrapped, techniques = _prepared(order)
     losses = _losses(order)
-    total = (steps or 1) * order.stage.epochs
-    wrapped.compile(
-        **compile_arguments(order.stage, _flavour(wrapped), losses, _metrics(losses), total)
-    )
+    optimizer, _ = optimizer_for(wrapped, order.stage.optimizer, order.stage.learning_rate, None)
+    wrapped.compile(optimizer=optimizer, loss=losses, metrics=_metrics(losses))
+    spare_vectors(wrapped)
     _settle_schedules(wrapped, techniques, order.stage, steps)
     return wrapped, techniques
 
@@ -247,15 +249,18 @@ def _own_callbacks(techniques: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _flavour(model: Any) -> str:
-    from tfgreen.models.loading import flavour_of
-
-    return flavour_of(model)
+def _rates(stage: Stage) -> list[Any]:
+    """What moves the learning rate, by the share of the stage that is done."""
+    follow = function_of(stage.learning_rate_schedule)
+    if follow is None or follow is constant:
+        return []
+    return [RateCallback(follow, stage.learning_rate)]
 
 
 def _in_words(stage: Stage) -> str:
-    schedule = "" if stage.learning_rate_schedule == "constant" else ", cosine"
-    return f"{stage.optimizer}, learning rate {stage.learning_rate:g}{schedule}"
+    schedule = stage.learning_rate_schedule
+    moving = "" if schedule == "constant" else f", {schedule}"
+    return f"{stage.optimizer}, learning rate {stage.learning_rate:g}{moving}"
 
 
 class _Watch(Hooks):

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfgreen.recipe.kinds import Schema
+from tfgreen.training.optimizers import KINDS
+from tfgreen.training.schedules import FUNCTIONS
 
 MOST_EPOCHS = 100_000
 
@@ -137,14 +139,12 @@ STAGE: Mapping[str, Schema] = {
         "description": "Passes through the training data.",
     },
     "batch_size": _STEPS,
-    "optimizer": {
-        "type": "string",
-        "minLength": 1,
-        "description": 'A name of Keras, such as "adam"; each stage begins with a new one.',
-    },
+    "optimizer": _one_of(
+        *KINDS, description="As of tfgreen.fit; each stage begins with a new one."
+    ),
     "learning_rate": {"type": "number", "exclusiveMinimum": 0},
     "learning_rate_schedule": _one_of(
-        "constant", "cosine", description="cosine: down to 0 over the stage."
+        *FUNCTIONS, description="As of tfgreen.fit, over the whole stage."
     ),
     "loss": {
         "type": "string",

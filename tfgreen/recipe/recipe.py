@@ -44,9 +44,10 @@ class Stage:
         epochs: passes through the training data.
         name: what progress, ledger and report call it; by default its techniques.
         batch_size: samples in one step, over all devices together.
-        optimizer: a name of Keras ("adam", "sgd" …). Each stage begins with a new one.
-        learning_rate: of the optimizer.
-        learning_rate_schedule: "constant", or "cosine" down to 0 over the stage.
+        optimizer: a name that `tg.fit` knows: "adam", "adamw", "lion", "sgd" or "sgd-nesterov",
+            with the weight decay that it has there. Each stage begins with a new one.
+        learning_rate: of the optimizer, where the schedule is at its peak.
+        learning_rate_schedule: "constant", "cosine" or "one-cycle" over the stage, as of `tg.fit`.
         loss: a name of Keras; by default what the model was compiled with, or what its outputs
             and the labels tell.
 
@@ -65,7 +66,7 @@ class Stage:
     batch_size: int = 32
     optimizer: str = "adam"
     learning_rate: float = 1e-3
-    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    learning_rate_schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     loss: str | None = None
 
     def __post_init__(self) -> None:
@@ -98,13 +99,11 @@ class Stage:
             raise UsageError(f"epochs received {self.epochs}; expected {MOST_EPOCHS:,} at most.")
         if not isinstance(self.learning_rate, float) or not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning_rate received {self.learning_rate!r}; expected above 0.")
-        for key in ("optimizer", "loss"):
-            value = getattr(self, key)
-            if not (isinstance(value, str) and value) and not (key == "loss" and value is None):
-                raise UsageError(f"{key} received {value!r}; expected a name of Keras.")
-        schedule = STAGE["learning_rate_schedule"]
-        check_choice(self.learning_rate_schedule, schedule, "stage")
-        check_kind(self.learning_rate_schedule, schedule, "learning_rate_schedule")
+        if self.loss is not None and not (isinstance(self.loss, str) and self.loss):
+            raise UsageError(f"loss received {self.loss!r}; expected a name of Keras.")
+        for key in ("optimizer", "learning_rate_schedule"):
+            check_choice(getattr(self, key), STAGE[key], key)
+            check_kind(getattr(self, key), STAGE[key], key)
 
     def in_words(self) -> tuple[str, ...]:
         """Its techniques, a line each."""

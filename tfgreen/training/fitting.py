@@ -63,7 +63,7 @@ def fit(
         validation_data: as the model's own `fit` takes it; evaluated after every epoch.
         epochs: at most so many. initial_epoch: the first one, to take a training up again.
         batch_size: of arrays; other data come in batches.
-        optimizer: "adamw", "adam", "lion" or "sgd-nesterov".
+        optimizer: "adamw", "adam", "lion", "sgd" or "sgd-nesterov".
         learning_rate: at the peak of the schedule; by default one that suits the optimizer.
         weight_decay: of kernels, not of vectors; by default one that suits the optimizer.
         schedule: "one-cycle", "cosine" (with warm-up), "reduce-on-plateau" or "constant". Where

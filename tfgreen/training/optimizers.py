@@ -33,10 +33,11 @@ KINDS = MappingProxyType(
         "adam": Kind("Adam", 1e-3, None),
         "adamw": Kind("AdamW", 4e-3, 1e-2),
         "lion": Kind("Lion", 5e-4, 1e-1),
+        "sgd": Kind("SGD", 1e-2, None),
         "sgd-nesterov": Kind("SGD", 1e-1, 5e-4, (("momentum", 0.9), ("nesterov", True))),
     }
 )
-
+_WITH_DECAY = {"adam": "adamw", "sgd": "sgd-nesterov"}
 
 VECTOR_NAMES = ("bias", "gamma", "beta")
 """In the names that Keras gives to the vectors of its layers."""
@@ -61,7 +62,7 @@ def optimizer_for(
     Raises:
         UnknownNameError: no such optimizer.
         UsageError: an optimizer itself, a rate that is not above 0, a negative decay, or a decay
-            for "adam".
+            for "adam" or "sgd".
     """
     if not isinstance(name, str):
         raise UsageError(
@@ -77,9 +78,10 @@ def optimizer_for(
         raise UsageError(f"Received learning_rate={rate!r}; expected a number above 0.")
     if decay is not None and not (is_finite(decay) and decay >= 0):
         raise UsageError(f"Received weight_decay={decay!r}; expected a number that is not below 0.")
-    if name == "adam" and decay:
+    if decay and name in _WITH_DECAY:
         raise UsageError(
-            f"Received weight_decay={decay:g} for 'adam', which has none: take 'adamw'."
+            f"Received weight_decay={decay:g} for '{name}', which has none: take "
+            f"'{_WITH_DECAY[name]}'."
         )
     settings = dict(kind.settings) | ({"weight_decay": decay} if decay else {})
     if name == "adamw":
