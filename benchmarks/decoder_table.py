@@ -5,9 +5,10 @@
 For each seed a character model is trained on the standard library's docstrings (kept in the
 folder, so that a second run trains nothing), exported by every scheme, and judged on held-back
 docstrings. Speed is measured in one interleaved run of one thread, in CPU time, which a busy
-machine leaves alone: in each of several rounds every file has its turn. `uncached` recomputes the
-whole window of 128 for each token. Peak memory is that of a process that runs the bundle's own
-run.py, which needs LiteRT and NumPy alone; what an idle one takes is told below the table.
+machine leaves alone: in each of several rounds every file has its turn, in another order.
+`uncached` recomputes the whole window of 128 for each token. Peak memory is that of a process that
+runs the bundle's own run.py, which needs LiteRT and NumPy alone; what an idle one takes is told
+below the table.
 """
 
 from __future__ import annotations
@@ -67,8 +68,10 @@ def seconds_of(sessions: dict[Variant, Session]) -> dict[Variant, dict[str, floa
     """Median CPU seconds of one token with the cache and without, and to the first token."""
     prompt = np.random.default_rng(0).integers(0, len(CHARACTERS), PROMPT).tolist()
     taken: dict[Variant, list[tuple[float, float, float]]] = {one: [] for one in sessions}
+    random, files = np.random.default_rng(0), list(sessions.items())
     for _ in range(ROUNDS):
-        for variant, session in sessions.items():
+        for place in random.permutation(len(files)):
+            variant, session = files[place]
             session.reset()
             began = time.process_time()
             session.prefill(prompt[:-1])

@@ -9,8 +9,8 @@ many. Beside them, a decoder of as few parameters is trained from scratch for as
 fine-tuning has, once alone and once with the dense model as its teacher. Every variant is exported
 with a cache, in float32 and with dynamic int8 weights. Perplexity is that of the file on
 docstrings that were held back; its changes have 95 % intervals (paired bootstrap over the windows
-of all seeds). Speed is that of greedy decoding steps on one thread: in each turn every file takes
-its turn, and a ratio is that of two files in the same turn. Trained models are kept in
+of all seeds). Speed is that of greedy decoding steps on one thread, in CPU time: in each turn every
+file takes its turn, and a ratio is that of two files in the same turn. Trained models are kept in
 benchmarks/.cache, and a run that was stopped goes on there.
 """
 
@@ -197,25 +197,30 @@ def exported(variant: str, model: Any, windows: np.ndarray) -> list[File]:
 
 
 def decoding_seconds(session: Session, prompt: list[int]) -> tuple[float, float]:
-    """Seconds to the first token, and of each token after it."""
+    """CPU seconds to the first token, and of each token after it."""
     session.reset()
-    start = time.perf_counter()
+    start = time.process_time()
     session.prefill(prompt[:-1])
     token = int(session.decode(prompt[-1]).argmax())
-    first = time.perf_counter()
+    first = time.process_time()
     for _ in range(DECODED):
         token = int(session.decode(token).argmax())
-    return first - start, (time.perf_counter() - first) / DECODED
+    return first - start, (time.process_time() - first) / DECODED
 
 
 def timed(files: list[File], prompt: list[int], turns: int) -> np.ndarray:
-    """Seconds (turns, files, 2): to the first token, and of each after it."""
+    """Seconds (turns, files, 2): to the first token, and of each after it.
+
+    Each turn has an order of its own: a file is timed otherwise after one that filled the caches.
+    """
     sessions = [Session(one.content) for one in files]
     for session in sessions:
         decoding_seconds(session, prompt)
-    return np.array(
-        [[decoding_seconds(session, prompt) for session in sessions] for _ in range(turns)]
-    )
+    random, seconds = np.random.default_rng(0), np.empty((turns, len(files), 2))
+    for turn in seconds:
+        for place in random.permutation(len(files)):
+            turn[place] = decoding_seconds(sessions[place], prompt)
+    return seconds
 
 
 def row(files: list[File], dense: list[File], seconds: np.ndarray, dense_seconds: Any) -> list[str]:
