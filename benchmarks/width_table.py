@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.keyword_trials import CACHE, CALIBRATION_CLIPS, judging_clips, run_child
 from tfgreen.comparison.record import Comparison
-from tfgreen.comparison.widths import timed_again
+from tfgreen.comparison.timing import timed_again
 from tfgreen.demonstration.keywords import load_keywords
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ from tfgreen.flatbuffer import TfliteModel
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.given_samples import CALIBRATION_LIMIT, GivenSamples
 from tfgreen.golden import Golden
-from tfgreen.pipeline import export, exporting
+from tfgreen.pipeline import bundle_making, export
 from tfgreen.profile import parse_bytes
 from tfgreen.reporting.inspection_text import render_inspection
 from tfgreen.reporting.page import BundleReport
@@ -354,7 +354,7 @@ def no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **options: object) -> Quantized:
         raise _NoConversionError
 
-    monkeypatch.setattr(exporting, "convert_or_equalize", refuse)
+    monkeypatch.setattr(bundle_making, "convert_or_equalize", refuse)
 
 
 @pytest.fixture
@@ -456,7 +456,7 @@ def test_of_many_calibration_samples_some_hundred_are_used(
         seen.append(len(calibration["x"]))
         raise _NoConversionError
 
-    monkeypatch.setattr(exporting, "convert_or_equalize", count)
+    monkeypatch.setattr(bundle_making, "convert_or_equalize", count)
     with pytest.raises(_NoConversionError):
         export(dense_file, samples(800))
     assert seen == [CALIBRATION_LIMIT]

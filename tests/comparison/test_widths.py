@@ -20,10 +20,11 @@ from tests.conftest import ROOT, TrainedModel
 from tests.tiny_models import OpSpec, TensorSpec, build, float_classifier, int8_classifier
 from tfgreen.benchmarking.latency import Effort
 from tfgreen.bundle import Bundle
-from tfgreen.comparison import widths
+from tfgreen.comparison import trial, widths
 from tfgreen.comparison.record import RuntimeVerdict
 from tfgreen.comparison.runs import EverySet
-from tfgreen.comparison.widths import PROFILES, WIDTHS, compare, timed_again
+from tfgreen.comparison.timing import timed_again
+from tfgreen.comparison.widths import PROFILES, WIDTHS, compare
 from tfgreen.errors import (
     ConversionError,
     InvalidDataError,
@@ -69,7 +70,7 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         content = int8_classifier()
         return Bundle(content, certificate_of(content, verdict=verdict), profile)
 
-    monkeypatch.setattr(widths, "make_bundle", make_bundle)
+    monkeypatch.setattr(trial, "make_bundle", make_bundle)
     return asked
 
 
@@ -79,8 +80,8 @@ def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     right = [RuntimeVerdict(kernel_set=name, status="right") for name in ("xnnpack", "numpy")]
     missing = RuntimeVerdict(kernel_set="micro", status="missing", message="pip it")
     everywhere = EverySet((*right, missing), None, 0.0)
-    monkeypatch.setattr(widths, "run_everywhere", lambda *rest: everywhere)
-    monkeypatch.setattr(widths, "_timed", lambda *rest: None)
+    monkeypatch.setattr(trial, "run_everywhere", lambda *rest: everywhere)
+    monkeypatch.setattr(widths, "timed_files", lambda *rest: None)
 
 
 def test_every_width_keeps_its_row(model: Path, exports: list[str], tmp_path: Path) -> None:
@@ -195,13 +196,13 @@ def test_a_slow_truth_is_asked_less(
     """Both are scored on the samples that both answered."""
     monkeypatch.setattr(scoring, "_LEAST_SCORED", 7)
     seconds = {"float32": 0.0, "int8": 1e9}
-    honest = widths.run_everywhere
+    honest = trial.run_everywhere
 
     def slow(file: Any, *rest: Any) -> Any:
         width = "float32" if file.content == float_classifier() else "int8"
         return replace(honest(file, *rest), sample_seconds=seconds[width])
 
-    monkeypatch.setattr(widths, "run_everywhere", slow)
+    monkeypatch.setattr(trial, "run_everywhere", slow)
     found = compare(model, CALIBRATION, evaluate=X, widths=("int8",), effort=QUICK)
     assert [row.score_samples for row in found.rows] == [60, 7]
     assert "int8 was scored on 7 of 60 samples: xnnpack is slow." in found.text()
@@ -230,7 +231,7 @@ def test_a_model_with_trained_steps_is_exported_itself(
         sources.append(source)
         raise ConversionError("Not here.")
 
-    monkeypatch.setattr(widths, "make_bundle", make_bundle)
+    monkeypatch.setattr(trial, "make_bundle", make_bundle)
     for content in (stepped, float_classifier()):
         monkeypatch.setattr(widths, "float_file", lambda *rest, content=content: content)
         compare(model, CALIBRATION, evaluate=X, widths=("int8",), effort=QUICK)

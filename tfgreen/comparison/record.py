@@ -16,6 +16,9 @@ Width = Literal["float32", "float16", "dynamic-int8", "int8", "int16x8", "int4"]
 RowStatus = Literal["passed", "gate-failed", "failed"]
 RuntimeStatus = Literal["right", "wrong", "not-judged", "does-not-run", "missing"]
 
+FLOAT: Width = "float32"
+"""What all other widths are held against."""
+
 
 class RuntimeVerdict(Record):
     """Whether a kernel set loads a file and computes it rightly.

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
-from tfgreen.benchmarking.files import TimedFile
-from tfgreen.benchmarking.latency import Effort, benchmark_files
-from tfgreen.benchmarking.record import Benchmark
-from tfgreen.comparison.record import Comparison, Width, WidthRow
-from tfgreen.comparison.runs import run_everywhere
-from tfgreen.data import Samples, audit_calibration, read_samples, refuse_errors
-from tfgreen.errors import TfgreenError, UnknownNameError, UsageError
+from tfgreen.benchmarking.latency import Effort
+from tfgreen.comparison.record import FLOAT, Comparison, Width
+from tfgreen.comparison.timing import notes_of, timed_files, with_times
+from tfgreen.comparison.trial import Made, Trial, given_samples
+from tfgreen.data import Samples
+from tfgreen.errors import UnknownNameError, UsageError
 from tfgreen.flatbuffer import TfliteModel
-from tfgreen.given_samples import CALIBRATION_LIMIT, read_evaluation
 from tfgreen.models.loading import as_file
-from tfgreen.pipeline import SAMPLES, ExportOptions, float_file, make_bundle
-from tfgreen.profile import ExportProfile, load_profile
-from tfgreen.recheck import input_specs
+from tfgreen.pipeline import SAMPLES, OnProgress, float_file
 from tfgreen.reporting.progress import live_progress
 from tfgreen.tflite import ConversionOptions
-from tfgreen.verification.certificate import Certificate
-from tfgreen.verification.lineup import truth_here
 from tfgreen.verification.robustness import (
     ROBUSTNESS_SAMPLES,
     Attacker,
@@ -37,13 +27,9 @@ from tfgreen.verification.robustness import (
     Subject,
     measure_robustness,
 )
-from tfgreen.verification.scoring import Scoring, affordable_rows, answers_of, difference
 from tfgreen.verification.workload import METRIC_SAMPLE_LIMIT
 from tfgreen.writing import check_writable, refuse_existing, write_folder
 
-OnProgress = Callable[[str, int, int], None]
-
-FLOAT: Width = "float32"
 PROFILES: Mapping[Width, str] = {
     "float16": "mobile-float16",
     "dynamic-int8": "mobile-dynamic-int8",
@@ -52,13 +38,6 @@ PROFILES: Mapping[Width, str] = {
     "int4": "mobile-weights-int4",
 }
 WIDTHS: tuple[Width, ...] = (FLOAT, *PROFILES)
-NOTES = (
-    "Files are dense: `tfgreen export` may store pruned and clustered models smaller.",
-    "Energy, as a multiple of float32's, is modelled: the ratio of CPU-seconds a run. The watts of "
-    "the processor cancel; memory traffic and other chips are not in it.",
-    "The arena is TensorFlow Lite Micro's on a 64-bit host; a 32-bit target's is somewhat smaller.",
-)
-_JUDGED_AS = "mobile-float16"
 
 
 def compare(
@@ -125,10 +104,10 @@ def compare(
         place = Path(name) / "float32.tflite"
         place.write_bytes(content)
         floats = TfliteModel.from_bytes(content)
-        given = _given(floats, calibration, evaluate, accuracy_samples)
+        given = given_samples(floats, calibration, evaluate, accuracy_samples)
         plan = _plan(given.evaluation, robustness)
         trained = any(tensor.quantization is not None for tensor in floats.tensors)
-        trial = _Trial(model if trained else place, options, given, samples, tell)
+        trial = Trial(model if trained else place, options, given, samples, tell)
         made = [trial.float32(content)]
         made += [trial.width(width, PROFILES[width]) for width in chosen if width != FLOAT]
         files = {one.row.width: one.content for one in made if one.content is not None}
@@ -138,15 +117,15 @@ def compare(
         endured = None
         if plan is not None:
             endured = _endured(made, given.evaluation, plan, attacker, tell)
-        timed = _timed(files, effort, tell)
+        timed = timed_files(files, effort, tell)
     return Comparison(
         model=str(model) if isinstance(model, str | Path) else getattr(model, "name", "the model"),
         score_kind=trial.scoring.kind if trial.scoring else None,
         score_samples=len(given.evaluation) if trial.scoring else 0,
         output=trial.scoring.output if trial.scoring else "",
-        rows=tuple(_with_times(one.row, timed) for one in made),
+        rows=tuple(with_times(one.row, timed) for one in made),
         host=timed.host if timed else None,
-        notes=(*NOTES, *(_busy(timed) if timed else ())),
+        notes=notes_of(timed),
         robustness=endured,
     )
 
@@ -161,7 +140,7 @@ def _plan(samples: Samples, asked: bool | str | Mapping[str, str]) -> Plan | Non
 
 
 def _endured(
-    made: Sequence[_Made],
+    made: Sequence[Made],
     samples: Samples,
     plan: Plan,
     attacker: Attacker | None,
@@ -184,169 +163,3 @@ def _chosen(widths: Sequence[str]) -> tuple[Width, ...]:
         if width not in known:
             raise UnknownNameError("width", width, known)
     return tuple(width for width in WIDTHS if width in widths)
-
-
-@dataclass(frozen=True)
-class _Given:
-    calibration: Samples
-    evaluation: Samples
-
-
-def _given(model: TfliteModel, calibration: Any, evaluate: Any, limit: int) -> _Given:
-    """Both sets of samples, audited once for all widths."""
-    inputs, names = input_specs(model), model.output_names
-    fitted = read_samples(calibration, inputs=inputs, outputs=names, limit=CALIBRATION_LIMIT)
-    held = read_evaluation(evaluate, inputs, names, limit).spread(limit)
-    refuse_errors(audit_calibration(fitted, inputs, held))
-    return _Given(fitted, held)
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A row, and the file behind it if there is one."""
-
-    row: WidthRow
-    content: bytes | None
-
-
-class _Trial:
-    """One width after the other, on the same samples."""
-
-    def __init__(
-        self,
-        source: Any,
-        conversion: ConversionOptions,
-        given: _Given,
-        samples: int,
-        tell: OnProgress,
-    ) -> None:
-        self._source, self._given, self._tell = source, given, tell
-        self._options = ExportOptions(samples=samples, encoding="dense", conversion=conversion)
-        self._float_scores: np.ndarray | None = None
-        self.scoring: Scoring | None = None
-
-    def float32(self, content: bytes) -> _Made:
-        """The float file: what all others are held against."""
-        rules = load_profile(_JUDGED_AS)
-        model = TfliteModel.from_bytes(content)
-        truth = truth_here(rules.kernel_sets.truth)
-        (answers,) = answers_of(model, [self._given.evaluation], truth)
-        self.scoring = Scoring.of(model, self._given.evaluation, answers)
-        row = WidthRow(width=FLOAT, is_exact=True)
-        return _Made(self._filled(row, content, rules, None), content)
-
-    def width(self, width: Width, profile: str) -> _Made:
-        """One export with its gates; a width that cannot be made keeps its row."""
-        rules = load_profile(profile)
-
-        def tell(step: str, done: int, of: int) -> None:
-            self._tell(f"{width}: {step}", done, of)
-
-        row = WidthRow(width=width, profile=profile)
-        try:
-            bundle = make_bundle(
-                self._source,
-                self._given.calibration,
-                rules,
-                self._given.evaluation,
-                self._options,
-                tell,
-            )
-            found = bundle.certificate
-            row = row.model_copy(
-                update={"sqnr_db": found.sqnr_db, "is_exact": found.sqnr_db is None}
-            )
-            if not found.passed:
-                told = {"status": "gate-failed", "message": found.failed_checks[0].message}
-                row = row.model_copy(update=told)
-            return _Made(self._filled(row, bundle.content, rules, found), bundle.content)
-        except TfgreenError as error:
-            reason = {"status": "failed", "message": str(error)}
-            return _Made(WidthRow(width=width, profile=profile).model_copy(update=reason), None)
-
-    def _filled(
-        self,
-        row: WidthRow,
-        content: bytes,
-        rules: ExportProfile,
-        certificate: Certificate | None,
-    ) -> WidthRow:
-        """The row with bytes, score, arena and runtimes."""
-        model = TfliteModel.from_bytes(content)
-        truth = truth_here(rules.kernel_sets.truth)
-        few = self._given.evaluation.spread(self._options.samples)
-        self._tell(f"{row.width}: running on every kernel set", 0, 0)
-        everywhere = run_everywhere(model, few, truth, rules.limits, certificate)
-        return row.model_copy(
-            update={
-                "truth": truth,
-                "file_bytes": len(content),
-                "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
-                "arena_bytes": everywhere.arena_bytes,
-                "runtimes": everywhere.verdicts,
-                **self._scored(row.width, model, truth, everywhere.sample_seconds),
-            }
-        )
-
-    def _scored(
-        self, width: str, model: TfliteModel, truth: str, sample_seconds: float | None
-    ) -> dict[str, Any]:
-        if self.scoring is None or sample_seconds is None:
-            return {}
-        self._tell(f"{width}: scoring the answers", 0, 0)
-        rows = affordable_rows(len(self._given.evaluation), sample_seconds)
-        (answers,) = answers_of(model, [self._given.evaluation.take(rows)], truth)
-        scores = self.scoring.scores(answers[self.scoring.position], rows)
-        told = {"score": self.scoring.estimate(scores), "score_samples": len(rows)}
-        if self._float_scores is None:
-            self._float_scores = np.full(len(self._given.evaluation), np.nan)
-            self._float_scores[rows] = scores
-            return told
-        both = ~np.isnan(self._float_scores[rows])
-        apart = difference(scores[both], self._float_scores[rows][both])
-        return {**told, "difference": apart}
-
-
-def timed_again(
-    comparison: Comparison, folder: str | Path, effort: Effort | None = None
-) -> Comparison:
-    """The comparison with times measured anew, from the files that `compare(keep=)` wrote."""
-    files = {
-        row.width: (Path(folder) / f"{row.width}.tflite").read_bytes()
-        for row in comparison.rows
-        if row.status != "failed"
-    }
-    timed = _timed(files, effort, lambda step, done, of: None)
-    rows = tuple(_with_times(row, timed) for row in comparison.rows)
-    notes = (*NOTES, *(_busy(timed) if timed else ()))
-    host = timed.host if timed else None
-    return comparison.model_copy(update={"rows": rows, "host": host, "notes": notes})
-
-
-def _timed(
-    files: Mapping[Width, bytes], effort: Effort | None, tell: OnProgress
-) -> Benchmark | None:
-    """All files by turns, float32 the baseline; None where LiteRT could time none of them."""
-    named = [TimedFile(width, content) for width, content in files.items()]
-    found = benchmark_files(named, effort=effort, on_progress=tell)
-    return found if any(row.status == "ok" for row in found.rows) else None
-
-
-def _with_times(row: WidthRow, timed: Benchmark | None) -> WidthRow:
-    mine = {one.file: one for one in timed.rows}.get(row.width) if timed else None
-    if timed is None or mine is None or mine.cpu_seconds is None:
-        return row
-    ratios = {one.file: one.ratio for one in timed.comparisons}
-    of_float = timed.row(FLOAT).cpu_seconds
-    return row.model_copy(
-        update={
-            "latency": mine.latency,
-            "noise": mine.noise,
-            "speed": ratios.get(row.width),
-            "energy_ratio": mine.cpu_seconds / of_float if of_float else None,
-        }
-    )
-
-
-def _busy(timed: Benchmark) -> tuple[str, ...]:
-    return tuple(note for note in timed.notes if "busy" in note)

@@ -22,10 +22,11 @@ from tfgreen.footprint.ledger import Ledger
 from tfgreen.given_samples import CALIBRATION_LIMIT, read_evaluation
 from tfgreen.manifest import sha256
 from tfgreen.models.loading import load_model
-from tfgreen.pipeline.exporting import SAMPLES, ExportOptions, OnProgress
+from tfgreen.pipeline.export_options import SAMPLES, ExportOptions, OnProgress
 from tfgreen.pipeline.given_model import GivenModel
 from tfgreen.pipeline.occupied import occupied
-from tfgreen.pipeline.run import Run, StageResult, Step, figures_of, with_figures
+from tfgreen.pipeline.results import StageResult, figures_of, with_figures
+from tfgreen.pipeline.run import Run, Step
 from tfgreen.pipeline.store import open_store
 from tfgreen.pipeline.strategies import devices_for
 from tfgreen.pipeline.training_data import TrainingData, is_pipeline, refuse_unfit

@@ -9,8 +9,8 @@ from typing import Any
 
 from tfgreen.manifest import sha256
 from tfgreen.models.loading import ModelSource, identify, load_source, output_names_of
-from tfgreen.pipeline.exporting import name_of
 from tfgreen.pipeline.model_files import model_bytes, model_sha256
+from tfgreen.pipeline.origin import name_of
 from tfgreen.signature import InputSpec
 from tfgreen.user_code import import_module
 

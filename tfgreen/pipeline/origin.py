@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfgreen.models.loading import ModelSource
-
-if TYPE_CHECKING:
-    from tfgreen.pipeline.exporting import ExportOptions
+from tfgreen.pipeline.export_options import ExportOptions
 
 
 def model_facts(source: ModelSource, *, is_file: bool) -> dict[str, str | None]:
@@ -34,3 +33,13 @@ def request_facts(model: Any, options: ExportOptions) -> dict[str, Any]:
         "allow_unsafe": conversion.allow_unsafe,
         "allow_select_ops": conversion.allow_select_ops,
     }
+
+
+def name_of(model: Any) -> str:
+    """What sources call a model: the name of its file, "model" for an object or a function.
+
+    >>> name_of("build/kws-small.keras"), name_of("models:teacher")
+    ('kws_small', 'model')
+    """
+    is_path = isinstance(model, str | Path) and ":" not in Path(model).name
+    return re.sub(r"\W+", "_", Path(model).stem) if is_path else "model"

@@ -13,8 +13,9 @@ from tfgreen.encodings.report import DENSE
 from tfgreen.errors import TfgreenError
 from tfgreen.inspection import ModelInspection, inspect
 from tfgreen.pipeline.compressing import open_run
-from tfgreen.pipeline.exporting import SAMPLES
+from tfgreen.pipeline.export_options import SAMPLES
 from tfgreen.pipeline.file_sizes import Bounds, dense_file_bytes, packed_savings_bytes
+from tfgreen.pipeline.node_keys import export_key, stage_key
 from tfgreen.pipeline.run import Run
 from tfgreen.profile import DEFAULT_PROFILE
 from tfgreen.recipe import Stage
@@ -132,7 +133,7 @@ class _Planner:
         yield self._export("as it came", known, 0)
         before = None
         for number, stage in enumerate(run.recipe.stages):
-            key = None if known is None else run.stage_key(number, before)
+            key = None if known is None else stage_key(run, number, before)
             result = None if key is None else run.kept_stage(key)
             yield self._stage(stage, key, is_done=None if key is None else result is not None)
             known = None if result is None else result.content
@@ -156,7 +157,7 @@ class _Planner:
 
     def _export(self, name: str, content: bytes | None, stages: int) -> PlannedStep:
         """The export after so many stages; content: the model, as far as it is known."""
-        key = None if content is None else self._run.export_key(content)
+        key = None if content is None else export_key(self._run, content)
         kept = None if key is None else self._run.kept_bundle(key)
         if not stages and kept is not None:
             self._as_it_came = _dense_bytes(kept)
