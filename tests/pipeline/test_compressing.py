@@ -322,6 +322,8 @@ def test_teachers_are_the_recipes(run: Run) -> None:
         run(recipe, teachers={})
     with pytest.raises(tg.UnknownNameError, match="Unknown teacher 'large'. Did you mean 'lage'"):
         run(recipe, teachers={"lage": None})
+    with pytest.raises(tg.UsageError, match="teacher 'large', and the recipe 'recipe' has none"):
+        run(tg.Recipe([PRUNE]), teachers={"large": None})
     with pytest.raises(tg.UnknownNameError, match="Did you mean 'large'"):
         run(recipe, teachers={"large": None, "lage": None})
 
@@ -331,6 +333,42 @@ def test_what_a_stage_cannot_do_is_refused(run: Run) -> None:
         run(tg.Recipe([PRUNE]), X)
     with pytest.raises(tg.UnknownNameError, match="Unknown strategy 'miror'"):
         run(tg.Recipe([PRUNE]), strategy="miror")
+
+
+@pytest.mark.parametrize(
+    ("labels", "loss", "told"),
+    [
+        (Y - 1, None, "reach from -1 to 1; expected class numbers from 0 to 2"),
+        (Y + 3 * (np.arange(80) == 70), None, "reach from 0 to 3; expected class numbers from 0 to 2"),
+        (np.where(Y == 1, np.nan, Y), None, "hold 44 NaN or infinite values"),
+        (Y, "mse", r"have the shape \(80,\) and the output has \(80, 3\), and the loss 'mse'"),
+        (np.eye(4)[Y], None, r"have the shape \(80, 4\) and the output has \(80, 3\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(
+    run: Run, labels: np.ndarray, loss: str | None, told: str
+) -> None:
+    with pytest.raises(tg.InvalidDataError, match=told):
+        run(tg.Recipe([tg.Stage(loss=loss)]), (X, labels))
+
+
+def test_classes_may_come_as_whole_floats(run: Run) -> None:
+    whole, floats = (run(tg.Recipe([PRUNE]), (X, one)) for one in (Y, Y.astype(np.float32)))
+    assert outcome(floats) == outcome(whole)
+
+
+def test_a_training_that_goes_astray_ends_at_once(run: Run, tmp_path: Path) -> None:
+    stage = dataclasses.replace(PRUNE, learning_rate=1e30, epochs=50)
+    told: list[str] = []
+
+    def tell(step: str, done: int, of: int) -> None:
+        told.append(step)
+
+    said = "loss of stage 'prune' is NaN or infinite in epoch .*it is 1e[+]30"
+    with pytest.raises(tg.UsageError, match=said):
+        run(tg.Recipe([stage]), on_progress=tell)
+    assert len(told) < 10
+    assert not list((tmp_path / "cache").glob("*/model.keras"))
 
 
 def test_a_loss_that_keras_does_not_know_is_refused(run: Run) -> None:

@@ -143,7 +143,7 @@ def _identify_zip(path: Path) -> ModelSource:
         ) from error
     except KeyError as error:
         raise InvalidModelError(
-            f"'{path}' is a zip archive but no .keras file: {error.args[0]} Save the model with "
+            f"'{path}' is a zip archive but no .keras file: {error.args[0]}. Save the model with "
             "model.save('name.keras')."
         ) from error
     if broken is not None:

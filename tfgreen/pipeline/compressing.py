@@ -276,5 +276,10 @@ def _refuse_unknown_teachers(recipe: Recipe, teachers: Mapping[str, Any]) -> Non
                 )
             raise UnknownNameError("teacher", name, teachers)
     for name in teachers:
+        if not recipe.teachers:
+            raise UsageError(
+                f"Received the teacher '{name}', and the recipe '{recipe.name}' has none. Leave it "
+                "out, or take a recipe with a distillation."
+            )
         if name not in recipe.teachers:
             raise UnknownNameError("teacher of this recipe", name, recipe.teachers)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tfgreen.errors import UsageError
+from tfgreen.errors import InvalidDataError, UsageError
 from tfgreen.recipe import Stage
 from tfgreen.training.optimizers import package_of
 
+_OF_CLASSES = "sparse_categorical_crossentropy"
 _CROSSENTROPIES = {
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     "categorical_crossentropy": "CategoricalCrossentropy",
@@ -25,7 +26,8 @@ def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None)
     model: a Keras model. labels: output → (n, ...); None where nobody knows them.
 
     Raises:
-        UsageError: nothing tells.
+        UsageError: nothing tells, or Keras knows no such loss.
+        InvalidDataError: the labels are none that the loss takes.
     """
     from tfgreen.compression.distillation.endings import endings_of
     from tfgreen.models.loading import output_names_of
@@ -43,6 +45,8 @@ def losses_of(model: Any, stage: Stage, labels: Mapping[str, np.ndarray] | None)
         if loss is None and labels is not None:
             loss = _loss(name, labels[name], activation, tuple(tensor.shape))
         _refuse_unknown_loss(stage, str(loss), package)
+        if labels is not None:
+            refuse_unfit_labels(name, labels[name], str(loss), tuple(tensor.shape))
         found[name] = _of_logits(str(loss), package) if activation == "linear" else loss
     return found
 
@@ -53,6 +57,43 @@ def metrics_for(losses: Mapping[str, Any]) -> dict[str, list[str]]:
         name: ["accuracy" if "crossentropy" in _name(loss) else "mae"]
         for name, loss in losses.items()
     }
+
+
+def refuse_unfit_labels(
+    name: str, labels: np.ndarray, loss: str, shape: tuple[int | None, ...]
+) -> None:
+    """Raise InvalidDataError for labels with which the loss could not, or must not, be computed.
+
+    labels: (n, ...) of the output `name`. shape: of the output, its first dimension the batch.
+
+    >>> refuse_unfit_labels("word", np.array([0, 3]), "sparse_categorical_crossentropy", (None, 3))
+    Traceback (most recent call last):
+    ...
+    tfgreen.errors.InvalidDataError: The labels of 'word' reach from 0 to 3; expected class numbers
+    from 0 to 2, one for each of its 3 scores. Correct the labels, or the model's last layer.
+    """
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        count = int(np.count_nonzero(~np.isfinite(labels)))
+        raise InvalidDataError(
+            f"The labels of '{name}' hold {count:,} NaN or infinite values; expected numbers. "
+            "Remove these samples."
+        )
+    classes = shape[-1]
+    if loss == _OF_CLASSES:
+        if classes is None or (_are_whole(labels) and 0 <= labels.min() <= labels.max() < classes):
+            return
+        raise InvalidDataError(
+            f"The labels of '{name}' reach from {labels.min():g} to {labels.max():g}; expected "
+            f"class numbers from 0 to {classes - 1}, one for each of its {classes} scores. Correct "
+            "the labels, or the model's last layer."
+        )
+    values = [size or 0 for size in shape[1:]]
+    if all(values) and math.prod(labels.shape[1:]) != math.prod(values):
+        raise InvalidDataError(
+            f"The labels of '{name}' have the shape {labels.shape} and the output has "
+            f"{(len(labels), *values)}, and the loss '{loss}' compares them number by number. Give "
+            f"labels of that shape, or name a loss of classes: '{_OF_CLASSES}'."
+        )
 
 
 def sole(values: Mapping[str, Any]) -> Any:
@@ -70,12 +111,17 @@ def _refuse_unknown_loss(stage: Stage, loss: str, package: Any) -> None:
         ) from error
 
 
+def _are_whole(labels: np.ndarray) -> bool:
+    return labels.dtype.kind in "iub" or bool((labels == np.round(labels)).all())
+
+
 def _loss(name: str, labels: np.ndarray, activation: str | None, shape: tuple[Any, ...]) -> str:
     scores = math.prod(size or 1 for size in shape[1:])
-    is_whole = labels.dtype.kind in "iub"
-    are_classes = is_whole and math.prod(labels.shape[1:]) * (shape[-1] or 1) == scores > 1
+    are_classes = math.prod(labels.shape[1:]) * (shape[-1] or 1) == scores > 1 and _are_whole(
+        labels
+    )
     if activation in ("softmax", "linear") and are_classes:
-        return "sparse_categorical_crossentropy"
+        return _OF_CLASSES
     if activation == "softmax":
         return "categorical_crossentropy"
     if activation == "sigmoid":

@@ -283,6 +283,8 @@ class _Watch(Hooks):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Keep the figures; all but the last epoch are noted."""
         figures = {name: _finite(value) for name, value in (logs or {}).items()}
+        if figures.get("loss", 0.0) is None:
+            raise _diverged(self._order.stage, epoch + 1)
         for name, value in figures.items():
             self._history.setdefault(name, []).append(value)
         epochs = self._order.stage.epochs
@@ -290,6 +292,14 @@ class _Watch(Hooks):
             self._notebook.note(snapshot_of(self._wrapped, epoch + 1, self._history))
         seconds = time.monotonic() - self._began
         self._notebook.tell(EpochDone(epoch + 1, epochs, figures, seconds))
+
+
+def _diverged(stage: Stage, epoch: int) -> UsageError:
+    return UsageError(
+        f"The loss of stage '{stage.name}' is NaN or infinite in epoch {epoch}: the training went "
+        f"astray. Lower its learning rate (it is {stage.learning_rate:g}), or look for NaN among "
+        "the training data and the weights."
+    )
 
 
 def _finite(value: Any) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tfgreen.footprint.wording import amount_text, seconds_text
 from tfgreen.recipe.record import CompressionRecord, FileFigures, StageRecord
 from tfgreen.reporting.summary import metric_value
+from tfgreen.verification.labels import counted
 
 
 def compression_text(record: CompressionRecord, reused: Mapping[str, bool]) -> str:
@@ -20,7 +21,7 @@ def compression_text(record: CompressionRecord, reused: Mapping[str, bool]) -> s
     for stage in record.stages:
         again = ", reused" if reused.get(stage.name) else ""
         lines.append(f"  {stage.name} ({'; '.join(stage.techniques)}){again}")
-        lines.append(f"    {stage.epochs} epochs of {stage.optimizer}{_spent(stage)}")
+        lines.append(f"    {counted(stage.epochs, 'epoch')} of {stage.optimizer}{_spent(stage)}")
         if stage.file is not None:
             lines.append(f"    {_file(stage.file)}")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfgreen.footprint.wording import seconds_text
+from tfgreen.verification.labels import counted
 
 
 def plan_text(plan: Any) -> str:
@@ -28,9 +29,9 @@ def _step(step: Any) -> str:
     if step.is_damaged:
         told[0] = f"to do again, since its kept result is damaged, {told[0]}"
     if step.epochs:
-        done = f"{step.epochs_done} of " if step.epochs_done else ""
-        ending = " done before" if step.epochs_done else ""
-        told.append(f"{done}{step.epochs} epochs{ending}")
+        epochs = counted(step.epochs, "epoch")
+        done = f"{step.epochs_done} of {epochs} done before" if step.epochs_done else epochs
+        told.append(done)
     if step.file_bytes is not None:
         told.append(f"a file of {step.file_bytes:,} bytes")
     if step.expected_file_bytes is not None:
