@@ -16,6 +16,7 @@ import pytest
 
 import tfgreen as tg
 from tests.pipeline.small import THREE_STAGES, made_up_bundle, small_data, small_model
+from tests.tiny_models import int8_classifier
 from tfgreen import writing
 from tfgreen.bundle import Bundle
 from tfgreen.pipeline import compress_to
@@ -339,7 +340,11 @@ def test_what_a_stage_cannot_do_is_refused(run: Run) -> None:
     ("labels", "loss", "told"),
     [
         (Y - 1, None, "reach from -1 to 1; expected class numbers from 0 to 2"),
-        (Y + 3 * (np.arange(80) == 70), None, "reach from 0 to 3; expected class numbers from 0 to 2"),
+        (
+            Y + 3 * (np.arange(80) == 70),
+            None,
+            "reach from 0 to 3; expected class numbers from 0 to 2",
+        ),
         (np.where(Y == 1, np.nan, Y), None, "hold 44 NaN or infinite values"),
         (Y, "mse", r"have the shape \(80,\) and the output has \(80, 3\), and the loss 'mse'"),
         (np.eye(4)[Y], None, r"have the shape \(80, 4\) and the output has \(80, 3\)"),
@@ -442,3 +447,30 @@ def test_a_sequential_model_of_keras_3_whose_inputs_have_no_names(
     kernel = found.model.get_weights()[0]
     assert (kernel == 0).sum() == kernel.size // 2
     assert repr(found) == f"Compression(recipe, {found.bundle!r})"
+
+
+def test_models_that_cannot_be_trained_are_refused_at_once(
+    models: tuple[Any, Any], tmp_path: Path
+) -> None:
+    import keras
+
+    def refused(path: Path, recipe: tg.Recipe, **options: Any) -> str:
+        told: list[str] = []
+        with pytest.raises((tg.UnsafeModelError, tg.UnsupportedModelError)) as error:
+            tg.compress(
+                path, recipe, (X, Y), cache=tmp_path / "cache", **options,
+                on_progress=lambda step, done, of: told.append(step),
+            )  # fmt: skip
+        assert told == []
+        return str(error.value)
+
+    graph, code = tmp_path / "a.tflite", tmp_path / "code.keras"
+    graph.write_bytes(int8_classifier())
+    assert refused(graph, tg.Recipe([PRUNE])).startswith(f"'{graph}' is a .tflite file")
+    outputs = keras.layers.Lambda(lambda x: x * 2)(models[0].output)
+    keras.Model(models[0].inputs, outputs).save(code)
+    assert refused(code, tg.Recipe([PRUNE])).startswith(f"'{code}' would run code")
+    distill = tg.Recipe([tg.Stage([tg.Distillation(teacher="large")])])
+    sound = tmp_path / "sound.keras"
+    models[0].save(sound)
+    assert f"'{code}' would run code" in refused(sound, distill, teachers={"large": code})

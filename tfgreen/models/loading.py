@@ -82,12 +82,7 @@ def load_source(
     source: ModelSource, custom_objects: CustomObjects = None, allow_unsafe: bool = False
 ) -> Any:
     """`load_model` for a model that has been identified already."""
-    if source.kind in ("saved-model", "tflite"):
-        noun = "SavedModel" if source.kind == "saved-model" else ".tflite file"
-        raise UnsupportedModelError(
-            f"'{source.path}' is a {noun}: it holds a graph and no Keras model to load. Export or "
-            "inspect it directly, or give the .keras file that it was made of."
-        )
+    refuse_graph(source)
     objects = resolve_custom_objects(custom_objects)
     if source.kind == "function":
         return _call(source)
@@ -95,6 +90,16 @@ def load_source(
     refuse_foreign_code(f"'{source.path}'", source.foreign, known, allow_unsafe)
     with _right_suffix(source) as path:
         return _told_by_keras(source, lambda: _load_file(source, path, objects, allow_unsafe))
+
+
+def refuse_graph(source: ModelSource) -> None:
+    """Raise UnsupportedModelError for a file that holds no Keras model."""
+    if source.kind in ("saved-model", "tflite"):
+        noun = "SavedModel" if source.kind == "saved-model" else ".tflite file"
+        raise UnsupportedModelError(
+            f"'{source.path}' is a {noun}: it holds a graph and no Keras model to load. Export or "
+            "inspect it directly, or give the .keras file that it was made of."
+        )
 
 
 def save_for_worker(model: Any, folder: Path, *, batch: int = 1) -> Path:

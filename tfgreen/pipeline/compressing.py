@@ -187,6 +187,10 @@ def open_run(
     chosen, rules = load_recipe(recipe), load_profile(profile)
     _refuse_unknown_teachers(chosen, teachers or {})
     origin = GivenModel(model, custom_objects, allow_unsafe)
+    origin.refuse_unfit(is_trained=bool(chosen.stages))
+    for name in chosen.teachers:
+        teacher = GivenModel((teachers or {}).get(name, name), custom_objects, allow_unsafe)
+        teacher.refuse_unfit(is_trained=False)
     inputs, outputs = origin.signature
     for source in filter(is_pipeline, (train, validation_data)):
         refuse_unfit(source)

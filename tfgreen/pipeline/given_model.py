@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tfgreen.manifest import sha256
-from tfgreen.models.loading import ModelSource, identify, load_source, output_names_of
+from tfgreen.models.loading import (
+    ModelSource,
+    identify,
+    load_source,
+    output_names_of,
+    refuse_graph,
+    scan,
+)
 from tfgreen.pipeline.model_files import model_bytes, model_sha256
 from tfgreen.pipeline.origin import name_of
 from tfgreen.signature import InputSpec
@@ -39,6 +46,21 @@ class GivenModel:
         if not isinstance(self.given, str | Path):
             return self.given
         return load_source(identify(self.given), self.custom_objects, self.allow_unsafe)
+
+    def refuse_unfit(self, *, is_trained: bool) -> None:
+        """Raise now, without loading it, what loading a file would raise after the first export.
+
+        is_trained: whether a Keras model is needed; else a graph does, too.
+
+        Raises:
+            UnsupportedModelError: a SavedModel or a `.tflite`, where it is trained.
+            UnsafeModelError: it carries code that nobody allowed.
+        """
+        if self.source is None:
+            return
+        if is_trained:
+            refuse_graph(self.source)
+        scan(self.source, custom_objects=self.custom_objects, allow_unsafe=self.allow_unsafe)
 
     @cached_property
     def sha256(self) -> str:
