@@ -40,8 +40,8 @@ _SCHEMES: Mapping[str, _Scheme] = {
     "dynamic-int8": _Scheme(1, (_ENTRY_BYTES + 4,) * 2),
     "weights-int4": _Scheme(0.5, (_ENTRY_BYTES + 4,) * 2),
 }
-_FILE_BYTES: Bounds = (500, 1_000)
-_OP_WITH_WEIGHTS_BYTES: Bounds = (430, 650)
+_FILE_BYTES: Bounds = (300, 1_000)
+_OP_WITH_WEIGHTS_BYTES: Bounds = (400, 650)
 _OP_BYTES: Bounds = (190, 330)
 
 # Ops of a layer beside those of its kernels.

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tfgreen.bundle import Bundle
-from tfgreen.encodings.report import DENSE
 from tfgreen.errors import TfgreenError
 from tfgreen.inspection import ModelInspection, inspect
 from tfgreen.pipeline.compressing import open_run
@@ -22,8 +20,6 @@ from tfgreen.recipe import Stage
 from tfgreen.records import Document, Record
 
 _EXPORT_SECONDS, _PREPARE_SECONDS = 30.0, 15.0
-# Training moves the size a little: names become longer or shorter, quantized nodes come and go.
-_SHARE_OF_THE_FILE_AS_IT_CAME = (0.9, 1.05)
 # A training step computes forward, and twice as much backward.
 _PASSES = 3
 _MACS_PER_SECOND = 1e9
@@ -124,7 +120,6 @@ class _Planner:
     def __init__(self, run: Run) -> None:
         self._run, self._pace = run, run.pace()
         self.layers = _inspected(run)
-        self._as_it_came: int | None = None
 
     def steps(self) -> Iterator[PlannedStep]:
         """An export, and then for each stage its training and its export."""
@@ -159,8 +154,6 @@ class _Planner:
         """The export after so many stages; content: the model, as far as it is known."""
         key = None if content is None else export_key(self._run, content)
         kept = None if key is None else self._run.kept_bundle(key)
-        if not stages and kept is not None:
-            self._as_it_came = _dense_bytes(kept)
         seconds = self._pace.get("export")
         return PlannedStep(
             name=name,
@@ -178,8 +171,6 @@ class _Planner:
             return None
         layers, profile = self.layers.layers, self._run.profile
         low, high = dense_file_bytes(layers, profile)
-        if self._as_it_came is not None:  # a better guess
-            low, high = (round(self._as_it_came * share) for share in _SHARE_OF_THE_FILE_AS_IT_CAME)
         saved = packed_savings_bytes(layers, self._run.recipe.stages[:stages], profile)
         return low - saved, high
 
@@ -202,10 +193,3 @@ def _inspected(run: Run) -> ModelInspection | None:
     except TfgreenError:
         return None
     return found if isinstance(found, ModelInspection) else None
-
-
-def _dense_bytes(bundle: Bundle) -> int:
-    """The size of a bundle's file with its weights stored plainly."""
-    files = bundle.facts.get("encoding", {}).get("files", ())
-    sizes = [one["size_bytes"] for one in files if one["encoding"] == DENSE]
-    return int(sizes[0]) if sizes else len(bundle.content)

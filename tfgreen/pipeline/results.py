@@ -93,6 +93,7 @@ def figures_of(bundle: Bundle) -> FileFigures:
         file_bytes=len(bundle.content),
         gzip_bytes=len(gzip.compress(bundle.content, mtime=0)),
         metric=None if metric is None else metric.kind,
+        output=metric.output if metric and len(certificate.metrics) > 1 else None,
         value=None if metric is None else metric.kernel_sets.get(_truth(certificate)),
         float_value=None if metric is None else metric.float_model,
         float_file=None if float_file is None else FloatFile.model_validate(float_file),

@@ -53,6 +53,7 @@ class FileFigures(Record):
     file_bytes, gzip_bytes: as it is, and compressed with gzip.
     metric: "accuracy" or "mean-absolute-error", with its value on the profile's truth kernel set
         and that of the float model it was made of; None where there were no labels to judge by.
+    output: which one the metric is of, where several have labels.
     float_file: of the float model it was made of.
     """
 
@@ -60,6 +61,7 @@ class FileFigures(Record):
     file_bytes: int
     gzip_bytes: int
     metric: str | None = None
+    output: str | None = None
     value: float | None = None
     float_value: float | None = None
     float_file: FloatFile | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tfgreen.footprint.wording import amount_text, seconds_text
 from tfgreen.recipe.record import CompressionRecord, FileFigures, StageRecord
-from tfgreen.reporting.summary import metric_value
+from tfgreen.reporting.summary import metric_name, metric_value
 from tfgreen.verification.labels import counted
 
 
@@ -40,4 +40,4 @@ def _file(figures: FileFigures) -> str:
     if figures.metric is None or figures.value is None:
         return sizes
     value = metric_value(figures.metric, figures.value)
-    return f"{sizes}; {figures.metric.replace('-', ' ')} {value}"
+    return f"{sizes}; {metric_name(figures.metric, figures.output)} {value}"

@@ -44,6 +44,15 @@ def metric_text(metric: Metric) -> str:
     return f"{metric.kind} {' → '.join(metric_value(metric.kind, value) for value in values)}"
 
 
+def metric_name(kind: str, output: str | None = None) -> str:
+    """A kind of metric in words, with the output that it is of, where there are several.
+
+    >>> metric_name("mean-absolute-error", "size"), metric_name("accuracy")
+    ("mean absolute error of 'size'", 'accuracy')
+    """
+    return kind.replace("-", " ") + ("" if output is None else f" of '{printable(output)}'")
+
+
 def metric_value(kind: str, value: float | None) -> str:
     """One number of a kind of metric in its own unit.
 

@@ -6,7 +6,7 @@ from tfgreen.footprint.amounts import Amount
 from tfgreen.footprint.wording import amount_text, plain_amount_text, seconds_text
 from tfgreen.recipe.record import FileFigures
 from tfgreen.reporting.page.record import Figure, LayerLine, Unit, Value
-from tfgreen.reporting.summary import metric_value
+from tfgreen.reporting.summary import metric_name, metric_value
 from tfgreen.reporting.wording import bytes_text
 from tfgreen.wording import ABSENT, share_text
 
@@ -60,7 +60,8 @@ def file_text(file: FileFigures) -> str:
     """
     text = f"{bytes_text(file.file_bytes)}, {bytes_text(file.gzip_bytes)} with gzip"
     if file.metric is not None and file.value is not None:
-        text += f"; {file.metric.replace('-', ' ')} {metric_value(file.metric, file.value)}"
+        name = metric_name(file.metric, file.output)
+        text += f"; {name} {metric_value(file.metric, file.value)}"
         if file.float_value is not None:
             text += f" (in float {metric_value(file.metric, file.float_value)})"
     return text
