@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tfgreen as tg
-from tests.pipeline.small import made_up_bundle, small_data, small_model
+from tests.pipeline.small import small_data
 from tfgreen.pipeline.planning import Plan, plan
 from tfgreen.reporting.plan_text import plan_text
 
@@ -22,14 +22,12 @@ RECIPE = tg.Recipe(
 )
 
 
-@pytest.fixture(autouse=True)
-def _exports_are_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfgreen.pipeline.run.make_bundle", made_up_bundle)
+pytestmark = pytest.mark.usefixtures("made_up_exports")
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return small_model()
+@pytest.fixture
+def model(models: tuple[Any, Any]) -> Any:
+    return models[0]
 
 
 @pytest.fixture
