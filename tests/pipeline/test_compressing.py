@@ -270,6 +270,7 @@ def test_the_output_is_a_bundle_with_its_record(models: tuple[Any, Any], tmp_pat
     before = bundle.compression.before
     assert before is not None and before.float_file is not None
     assert before.float_file.parameters == 68
+    assert before.float_metrics == {"scores": before.float_value} == {"scores": 0.91}
     assert bundle.facts["float_file"]["file_bytes"] == before.float_file.file_bytes
     assert bundle.ledger is not None
     with pytest.raises(tg.OutputExistsError):

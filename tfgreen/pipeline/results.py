@@ -96,6 +96,11 @@ def figures_of(bundle: Bundle) -> FileFigures:
         output=metric.output if metric and len(certificate.metrics) > 1 else None,
         value=None if metric is None else metric.kernel_sets.get(_truth(certificate)),
         float_value=None if metric is None else metric.float_model,
+        float_metrics={
+            one.output: one.float_model
+            for one in certificate.metrics
+            if one.float_model is not None
+        },
         float_file=None if float_file is None else FloatFile.model_validate(float_file),
     )
 

@@ -54,7 +54,8 @@ class FileFigures(Record):
     metric: "accuracy" or "mean-absolute-error", with its value on the profile's truth kernel set
         and that of the float model it was made of; None where there were no labels to judge by.
     output: which one the metric is of, where several have labels.
-    float_file: of the float model it was made of.
+    float_metrics: output → metric of the float model it was made of.
+    float_file: of that model.
     """
 
     sha256: Sha256
@@ -64,6 +65,7 @@ class FileFigures(Record):
     output: str | None = None
     value: float | None = None
     float_value: float | None = None
+    float_metrics: dict[str, float] = Field(default_factory=dict)
     float_file: FloatFile | None = None
 
 

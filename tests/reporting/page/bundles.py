@@ -126,7 +126,12 @@ def trained(bundle: Bundle) -> Bundle:
         seed=7,
         model_sha256="6" * 64,
         before=file.model_copy(
-            update={"value": 0.97, "float_value": 0.975, "float_file": GIVEN_FLOAT_FILE}
+            update={
+                "value": 0.97,
+                "float_value": 0.975,
+                "float_metrics": {"scores": 0.975},
+                "float_file": GIVEN_FLOAT_FILE,
+            }
         ),
         stages=stages,
     )

@@ -31,13 +31,12 @@ class Baseline:
 
 def baseline_of(bundle: Bundle) -> Baseline:
     """The model that all figures of a bundle's page are held against."""
-    metrics = bundle.certificate.metrics
     given = given_to_recipe(bundle.compression)
     if given is not None:
         sizes = {} if given.float_file is None else given.float_file.model_dump()
-        known = metrics[:1] if given.float_value is not None else ()  # the first output's alone
-        return Baseline({one.output: given.float_value or 0.0 for one in known}, sizes)
+        return Baseline(given.float_metrics, sizes)
     told = bundle.facts.get("float_file")
+    metrics = bundle.certificate.metrics
     return Baseline(
         {one.output: one.float_model for one in metrics if one.float_model is not None},
         told if isinstance(told, Mapping) else {},
