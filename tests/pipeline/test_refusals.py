@@ -59,6 +59,22 @@ def test_labels_that_do_not_fit_are_refused(
         run(tg.Recipe([tg.Stage(loss=loss)]), (X, labels))
 
 
+def test_labels_are_held_against_a_compiled_loss_too(
+    models: tuple[Any, Any], tmp_path: Path
+) -> None:
+    import keras
+
+    model = keras.models.clone_model(models[0])
+    for loss in (
+        "sparse_categorical_crossentropy",
+        keras.losses.SparseCategoricalCrossentropy(),
+        {"y": "sparse_categorical_crossentropy"},
+    ):
+        model.compile(loss=loss)
+        with pytest.raises(tg.InvalidDataError, match="reach from -1 to 1; expected class"):
+            tg.compress(model, tg.Recipe([PRUNE]), (X, Y - 1), cache=tmp_path)
+
+
 def test_a_training_that_goes_astray_ends_at_once(run: Run, tmp_path: Path) -> None:
     stage = dataclasses.replace(PRUNE, learning_rate=1e30, epochs=50)
     told: list[str] = []

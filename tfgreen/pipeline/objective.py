@@ -59,6 +59,19 @@ def metrics_for(losses: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
+def refuse_unfit_classes(model: Any, losses: Any, labels: Mapping[str, np.ndarray]) -> None:
+    """As `refuse_unfit_labels`, for the losses that a model was compiled with.
+
+    losses: one for all outputs, or by their names. Only those of classes are known so well.
+    """
+    from tfgreen.models.loading import output_names_of
+
+    for name, tensor in zip(output_names_of(model), model.outputs, strict=True):
+        loss = losses.get(name) if isinstance(losses, Mapping) else losses
+        if name in labels and _name(loss) == _OF_CLASSES:
+            refuse_unfit_labels(name, labels[name], _OF_CLASSES, tuple(tensor.shape))
+
+
 def refuse_unfit_labels(
     name: str, labels: np.ndarray, loss: str, shape: tuple[int | None, ...]
 ) -> None:

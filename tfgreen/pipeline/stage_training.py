@@ -20,7 +20,7 @@ from tfgreen.errors import UsageError
 from tfgreen.footprint.hooks import Hooks
 from tfgreen.models.loading import output_names_of
 from tfgreen.pipeline.determinism import Randomness, seed_of, set_seeds
-from tfgreen.pipeline.objective import losses_of, metrics_for, sole
+from tfgreen.pipeline.objective import losses_of, metrics_for, refuse_unfit_classes, sole
 from tfgreen.pipeline.snapshots import Snapshot, restore, snapshot_of
 from tfgreen.pipeline.strategies import Devices
 from tfgreen.pipeline.training_data import TrainingData, batches_of, epochs_of, is_unlabelled
@@ -175,7 +175,10 @@ def _losses(order: StageOrder) -> Any:
             f"Stage '{order.stage.name}' trains on {source}, which has no labels. {todo}, or "
             "learn from a teacher alone: distillation with alpha = 0."
         )
-    return order.compiled_loss or sole(losses_of(order.model, order.stage, labels))
+    if not order.compiled_loss:
+        return sole(losses_of(order.model, order.stage, labels))
+    refuse_unfit_classes(order.model, order.compiled_loss, labels or {})
+    return order.compiled_loss
 
 
 def _metrics(losses: Any) -> Any:
