@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfgreen.footprint.ledger import Ledger
 from tfgreen.footprint.wording import amount_text, seconds_text
+from tfgreen.pipeline.epochs import EpochDone
 
 if TYPE_CHECKING:
     from tfgreen.pipeline.run import Run
@@ -23,8 +24,8 @@ class EpochClock:
         self._run, self._number = run, number
         self._before = run.joules + ledger.total().joules
 
-    def epoch_done(self, done: Any) -> None:
-        """Tell of an epoch (`stage_training.EpochDone`)."""
+    def epoch_done(self, done: EpochDone) -> None:
+        """Tell of an epoch."""
         stage = self._run.recipe.stages[self._number]
         told = [f"{name} {value:.4g}" for name, value in done.figures.items() if value is not None]
         joules = self._before + self.meter.reading.joules

@@ -24,6 +24,7 @@ from tfgreen.models.loading import load_model
 from tfgreen.pipeline.bundle_making import make_bundle
 from tfgreen.pipeline.determinism import deterministic
 from tfgreen.pipeline.epoch_clock import EpochClock
+from tfgreen.pipeline.epochs import Notebook
 from tfgreen.pipeline.export_options import ExportOptions, OnProgress
 from tfgreen.pipeline.given_model import GivenModel
 from tfgreen.pipeline.model_files import model_bytes
@@ -121,7 +122,7 @@ class Run:
         self.store.keep(pace_key(self), {_PACE: json.dumps(pace).encode()})
 
     def _train(self, number: int, key: str, before: StageResult | None) -> StageResult:
-        from tfgreen.pipeline.stage_training import Notebook, StageOrder, train_stage
+        from tfgreen.pipeline.stage_training import StageOrder, train_stage
 
         stage = self.recipe.stages[number]
         devices = self.devices
